@@ -1,0 +1,1 @@
+"""The service: an ONNX model behind HTTP."""

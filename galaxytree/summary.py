@@ -1,0 +1,120 @@
+"""One English sentence for a score vector, hedged where the votes would be split.
+
+The words are the tree's own: each answer carries a phrase, whose placeholders stand for the phrases of other questions'
+answers. How sure a phrase sounds depends on the margin between the two likeliest vote fractions of its question.
+"""
+
+import string
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxytree.decision_tree import Answer, DecisionTree, Floats, Question
+
+PROBABLE_MARGIN = 0.4
+"""Below this margin of vote fractions a phrase says "probably" (two answers: fewer than 70 of 100)."""
+
+SPLIT_MARGIN = 0.15
+"""Below this margin a phrase says "perhaps", and the votes are called split (two answers: fewer than 57.5 of 100)."""
+
+
+class Certainty(IntEnum):
+    """How sure a phrase sounds."""
+
+    SPLIT = 0
+    PROBABLE = 1
+    CLEAR = 2
+
+    @property
+    def hedge(self) -> str:
+        """The word in front of a phrase."""
+        return ("perhaps ", "probably ", "")[self]
+
+
+def certainty(margin: float) -> Certainty:
+    """How sure the likeliest answer is, from its lead in vote fractions over the next one."""
+    if margin < SPLIT_MARGIN:
+        return Certainty.SPLIT
+    return Certainty.PROBABLE if margin < PROBABLE_MARGIN else Certainty.CLEAR
+
+
+def summarise(tree: DecisionTree, scores: NDArray[Floats]) -> str:
+    """Say in a sentence or two what the voters would have said.
+
+    Parameters
+    ----------
+    tree : DecisionTree
+    scores : array of float32 or float64, shape [columns]
+        Consistent scores.
+
+    Returns
+    -------
+    str
+    """
+    writer = _Writer(tree, tree.fractions(scores).astype(np.float64))
+    sentence = writer.fill(tree.sentence, Certainty.CLEAR)
+    text = sentence[0].upper() + sentence[1:] + "."
+    if writer.split:
+        text += f" The {tree.voters} would be split on {_enumerate(writer.split)}."
+    return text
+
+
+class _Writer:
+    """Fills phrases in, and remembers on which topics the votes are split."""
+
+    def __init__(self, tree: DecisionTree, fractions: NDArray[np.float64]) -> None:
+        self._tree = tree
+        self._fractions = fractions
+        self.split: list[str] = []
+
+    def fill(self, phrase: str, cover: Certainty) -> str:
+        """Fill a phrase's placeholders; `cover` is the hedge said before it, which reaches as far as a semicolon."""
+        text = ""
+        for literal, question_id, _, _ in string.Formatter().parse(phrase):
+            text += literal
+            if ";" in literal:
+                cover = Certainty.CLEAR
+            if question_id:
+                text += self._answer(self._tree.question(question_id), cover)
+        return text
+
+    def _answer(self, question: Question, cover: Certainty) -> str:
+        own = self._fractions[self._tree.slices[question.id]]
+        if question.independent:
+            return _components(question, own)
+        answer = question.answers[int(own.argmax())]
+        second, first = np.sort(own)[-2:]
+        sure = certainty(float(first - second))
+        if sure is Certainty.SPLIT:
+            self.split.append(question.topic)
+        if _only_refers(answer):
+            # The phrase is wholly another question's, which is hedged by the less sure of the two.
+            return self._delegate(answer, min(sure, cover), cover)
+        hedge = sure.hedge if sure < cover else ""
+        return hedge + self.fill(answer.phrase, min(sure, cover))
+
+    def _delegate(self, answer: Answer, sure: Certainty, cover: Certainty) -> str:
+        text = self.fill(answer.phrase, sure)
+        return (sure.hedge if sure < cover and not text.startswith(_HEDGES) else "") + text
+
+
+_HEDGES = tuple(level.hedge for level in Certainty if level.hedge)
+
+
+def _only_refers(answer: Answer) -> bool:
+    return len(answer.placeholders) == 1 and answer.phrase == f"{{{answer.placeholders[0]}}}"
+
+
+def _components(question: Question, fractions: NDArray[np.float64]) -> str:
+    """Enumerate independent components: those that most saw, and as uncertain those that about half saw."""
+    shown = []
+    for answer, fraction in zip(question.answers, fractions, strict=True):
+        margin = float(2 * fraction - 1)
+        if margin > -SPLIT_MARGIN:
+            shown.append(certainty(margin).hedge + answer.phrase)
+    return _enumerate(shown) if shown else "nothing that most would agree on"
+
+
+def _enumerate(items: list[str]) -> str:
+    return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]

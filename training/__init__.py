@@ -1,0 +1,1 @@
+"""Data to model: prepare, train, evaluate, export. The only package that imports PyTorch."""
