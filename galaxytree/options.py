@@ -1,0 +1,95 @@
+"""Command-line options that derive from a settings class: one place for name, unit, default and help of each.
+
+A field ``batch_size`` of a class with the environment prefix ``GALAXYTREE_TRAIN_`` becomes the option ``--batch-size``
+and the variable ``GALAXYTREE_TRAIN_BATCH_SIZE``; its description, which names the unit, becomes the help.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+
+import click
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Settings = TypeVar("Settings", bound="Options")
+
+
+class Options(BaseModel):
+    """Base of settings that are given as options or environment variables.
+
+    Attributes
+    ----------
+    env_prefix
+        What the names of the environment variables start with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    env_prefix: ClassVar[str]
+
+
+def options_of(settings: type[Options]) -> Callable[[Command], Command]:
+    """Give a click command one option for each field of a settings class."""
+
+    def decorate(command: Command) -> Command:
+        for name, field in reversed(settings.model_fields.items()):
+            command = _option(name, field, settings.env_prefix)(command)
+        return command
+
+    return decorate
+
+
+def settings_from(settings: type[Settings], given: dict[str, Any]) -> Settings:
+    """Make settings from what a command was given.
+
+    Raises
+    ------
+    click.UsageError
+        If a value does not fit; the message names the option.
+    """
+    try:
+        return settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        complaints = [f"--{str(each['loc'][0]).replace('_', '-')}: {each['msg']}" for each in error.errors()]
+        raise click.UsageError("; ".join(complaints)) from error
+
+
+def _option(name: str, field: FieldInfo, env_prefix: str) -> Callable[[Command], Command]:
+    flag = "--" + name.replace("_", "-")
+    kind, flags = _kind(field.annotation)
+    default = field.get_default(call_default_factory=True)
+    return click.option(
+        f"{flag}/--no-{flag[2:]}" if flags else flag,
+        name,
+        type=kind,
+        # The default stays with the settings class; click shows it, and passes on only what was given.
+        default=None,
+        show_default=_shown(default),
+        required=field.is_required(),
+        envvar=env_prefix + name.upper(),
+        show_envvar=True,
+        help=field.description,
+    )
+
+
+def _kind(annotation: Any) -> tuple[click.ParamType[Any] | type, bool]:  # noqa: ANN401  (any type expression at all)
+    """Return the click type for a field's type, and whether it is a flag."""
+    possible = [each for each in get_args(annotation) if each is not type(None)]
+    if get_origin(annotation) is Literal:
+        return click.Choice([str(each) for each in possible]), False
+    if possible:
+        return _kind(possible[0])
+    if annotation is bool:
+        return click.BOOL, True
+    if annotation is Path:
+        return click.Path(path_type=Path), False
+    return annotation, False
+
+
+def _shown(default: Any) -> str | bool:  # noqa: ANN401  (any default at all)
+    if default is None:
+        return False
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return str(default)

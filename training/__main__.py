@@ -1,0 +1,5 @@
+"""Makes ``python -m training`` work."""
+
+from training.cli import main
+
+main()

@@ -1,0 +1,153 @@
+"""The array file: images, votes and names of many galaxies in one HDF5 file that trains fast.
+
+Datasets: ``images`` uint8 [>=N, S, S, 3], contiguous, so that it can be mapped into memory; ``votes`` float32
+[N, columns], NaN where a vote is not known; ``names`` and ``validation`` [N]. Rows of ``images`` beyond N are
+unused: room that was kept for pictures which then could not be decoded. Attributes name the tree, its columns and the
+framing.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxytree.card import sha256_of
+from galaxytree.decision_tree import DecisionTree, load_tree
+from galaxytree.imaging import Framing
+
+
+class ArrayFileError(ValueError):
+    """A file that is no array file of galaxies, or one of another tree; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Galaxies:
+    """Galaxies with their votes.
+
+    Attributes
+    ----------
+    names : array of str, shape [N]
+    images : array of uint8, shape [N, S, S, 3]
+        In memory, or mapped from the file.
+    votes : array of float32, shape [N, columns]
+        NaN where a vote is not known.
+    validation : array of bool, shape [N]
+        Whether a galaxy belongs to the fixed validation split, which is never trained on.
+    tree : DecisionTree
+    framing : Framing
+        How the images were cut.
+    sha256 : str
+        Of the file they come from.
+    """
+
+    names: NDArray[np.str_]
+    images: NDArray[np.uint8]
+    votes: NDArray[np.float32]
+    validation: NDArray[np.bool_]
+    tree: DecisionTree
+    framing: Framing
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Galaxies":
+        """Return the galaxies that a mask or a list of positions chooses."""
+        return replace(
+            self,
+            names=self.names[chosen],
+            images=self.images[chosen],
+            votes=self.votes[chosen],
+            validation=self.validation[chosen],
+        )
+
+
+def read_galaxies(path: Path) -> Galaxies:
+    """Open an array file; its images are mapped into memory, not read.
+
+    Raises
+    ------
+    ArrayFileError
+        If the file is missing or not what `ArrayWriter` writes.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            names = file["names"].asstr()[:].astype(np.str_)
+            votes, validation = file["votes"][:], file["validation"][:]
+            tree, framing = load_tree(file.attrs["tree"]), Framing.model_validate_json(file.attrs["framing"])
+            columns, images = json.loads(file.attrs["columns"]), file["images"]
+            offset, shape = images.id.get_offset(), (len(names), *images.shape[1:])
+    except (OSError, KeyError) as error:
+        msg = f"{path} is no array file of galaxies; make one with: python -m training prepare"
+        raise ArrayFileError(msg) from error
+    if tuple(columns) != tree.columns:
+        msg = f"{path} holds other columns than the tree {tree.name} has; prepare it again"
+        raise ArrayFileError(msg)
+    pixels: NDArray[np.uint8] = (
+        np.memmap(path, np.uint8, "r", offset, shape) if len(names) else np.empty(shape, np.uint8)
+    )
+    return Galaxies(names, pixels, votes, validation, tree, framing, sha256_of(path))
+
+
+class ArrayWriter:
+    """Writes an array file galaxy by galaxy; the file appears under its name only when all is written.
+
+    Parameters
+    ----------
+    path : Path
+    tree : DecisionTree
+    framing : Framing
+    capacity : int
+        How many galaxies there may be at most.
+    """
+
+    def __init__(self, path: Path, tree: DecisionTree, framing: Framing, capacity: int) -> None:
+        self._path = path
+        self._partial = path.with_name(path.name + ".partial")
+        self._votes: list[NDArray[np.float32]] = []
+        self._names: list[str] = []
+        self._validation: list[bool] = []
+        self._tree = tree
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(self._partial, "w")
+        self._file.attrs.update(
+            tree=tree.name, columns=json.dumps(tree.columns), framing=framing.model_dump_json(), format=1
+        )
+        self._images = self._file.create_dataset("images", (capacity, framing.size, framing.size, 3), np.uint8)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def append(self, name: str, image: NDArray[np.uint8], votes: NDArray[np.float32], *, validation: bool) -> None:
+        """Add one galaxy: image [S, S, 3], votes [columns]."""
+        self._images[len(self._names)] = image
+        self._names.append(name)
+        self._votes.append(votes)
+        self._validation.append(validation)
+
+    def note(self, facts: dict[str, Any]) -> None:
+        """Keep facts on where the galaxies come from in the file."""
+        self._file.attrs["provenance"] = json.dumps(facts)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        columns = len(self._tree.columns)
+        self._file["votes"] = np.array(self._votes, np.float32).reshape(-1, columns)
+        self._file["validation"] = np.array(self._validation, np.bool_)
+        self._file.create_dataset("names", data=_texts(self._names), dtype=h5py.string_dtype())
+        self._file.close()
+        if kind is None:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink()
+
+
+def _texts(names: Sequence[str]) -> NDArray[np.object_]:
+    return np.array(list(names), dtype=object)

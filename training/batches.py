@@ -1,0 +1,73 @@
+"""Batches of training galaxies: in the same order whenever a run is taken up, the next one fetched ahead."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.arrays import Galaxies
+
+_IN_MEMORY_BYTES = 8 * 2**30
+_ON_DEVICE_PART = 0.3
+
+
+class Batches:
+    """One process's part of every batch.
+
+    Parameters
+    ----------
+    galaxies : Galaxies
+    batch_size : int
+        Over all processes; divisible by their number.
+    seed : int
+    device : torch.device
+        Where the batches go. Images that fit into part of a GPU's memory, or into 8 GiB, are read only once.
+    rank, world : int
+        Which of how many processes this one is.
+    """
+
+    def __init__(
+        self, galaxies: Galaxies, batch_size: int, seed: int, device: torch.device, *, rank: int = 0, world: int = 1
+    ) -> None:
+        self._galaxies = galaxies
+        self._batch_size = batch_size
+        self._seed = seed
+        self._device = device
+        self._share = slice(rank, None, world)
+        self._votes = torch.from_numpy(galaxies.votes)
+        self._resident: Tensor | None = None
+        if device.type == "cuda" and galaxies.images.nbytes < _ON_DEVICE_PART * torch.cuda.mem_get_info(device)[1]:
+            self._resident = torch.from_numpy(np.ascontiguousarray(galaxies.images)).to(device)
+        self._images = galaxies.images
+        if self._resident is None and galaxies.images.nbytes < _IN_MEMORY_BYTES:
+            self._images = np.ascontiguousarray(galaxies.images)
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; galaxies that do not fill a last one wait for the next epoch's order."""
+        return len(self._galaxies) // self._batch_size
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images uint8 [n, S, S, 3] and votes [n, columns] from the batch `first` of an epoch on."""
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._galaxies))
+        parts = [
+            np.sort(order[step * self._batch_size : (step + 1) * self._batch_size][self._share])
+            for step in range(first, self.steps)
+        ]
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = [ahead.submit(self._fetch, part) for part in parts[:2]]
+            for position in range(len(parts)):
+                batch = waiting.pop(0).result()
+                if position + 2 < len(parts):
+                    waiting.append(ahead.submit(self._fetch, parts[position + 2]))
+                yield batch
+
+    def _fetch(self, part: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+        chosen = torch.from_numpy(part)
+        votes = self._votes[chosen].to(self._device)
+        if self._resident is not None:
+            return self._resident[chosen.to(self._device)], votes
+        return torch.from_numpy(self._images[part]).to(self._device), votes

@@ -1,0 +1,47 @@
+"""Settings of a training run: everything that decides the result."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from galaxytree.options import Options
+
+DATA_FILE = Path("data/galaxies.h5")
+
+
+class TrainSettings(Options):
+    """What a training run is given; written into its folder, and held against on resuming."""
+
+    env_prefix: ClassVar[str] = "GALAXYTREE_TRAIN_"
+
+    data: Annotated[Path, Field(description="Array file made by `prepare`")] = DATA_FILE
+    run: Annotated[Path, Field(description="Folder of the run: checkpoint, metrics, TensorBoard logs")] = Path(
+        "runs/first"
+    )
+    network: Annotated[
+        Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"], Field(description="Network to train")
+    ] = "efficientnet-lite0"
+    imagenet: Annotated[bool, Field(description="Start from ImageNet weights")] = True
+    crop: Annotated[int, Field(gt=0, description="Side of the part of the image that is looked at, in its pixels")] = (
+        112
+    )
+    resolution: Annotated[int, Field(ge=32, description="Side of what the network sees, in pixels")] = 112
+    epochs: Annotated[int, Field(gt=0, description="Passes over the training galaxies")] = 40
+    batch_size: Annotated[int, Field(gt=0, description="Galaxies a step, over all processes")] = 128
+    learning_rate: Annotated[float, Field(gt=0, description="Largest step size of AdamW")] = 2.5e-3
+    weight_decay: Annotated[float, Field(ge=0, description="Decay of AdamW, on weights of two or more axes")] = 0.02
+    warmup: Annotated[float, Field(ge=0, lt=1, description="Part of the steps in which the step size rises")] = 0.1
+    ema_decay: Annotated[float, Field(ge=0, lt=1, description="Decay a step of the averaged weights")] = 0.998
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Part of the features left out at random")] = 0.2
+    rotation: Annotated[float, Field(ge=0, le=180, description="Largest random rotation in degrees")] = 180.0
+    mirror: Annotated[float, Field(ge=0, le=1, description="Probability of a mirror image")] = 0.5
+    zoom: Annotated[float, Field(ge=1, description="Largest random magnification, and its inverse")] = 1.1
+    shift: Annotated[float, Field(ge=0, description="Largest random shift in pixels of the image")] = 4.0
+    brightness: Annotated[float, Field(ge=1, description="Largest random factor of brightness, and its inverse")] = 1.15
+    precision: Annotated[Literal["bf16", "float32"], Field(description="Arithmetic of the forward pass")] = "bf16"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="Where to train")] = "auto"
+    threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves it to PyTorch")] = 0
+    seed: Annotated[int, Field(ge=0, description="Seed of all that is random")] = 1
+    checkpoint_steps: Annotated[int, Field(gt=0, description="Steps between checkpoints")] = 40
+    validate_epochs: Annotated[int, Field(gt=0, description="Epochs between measurements on validation")] = 1

@@ -1,0 +1,209 @@
+"""The training loop, flat from top to bottom.
+
+All that is random in a step follows from the seed and the step's number alone, and a checkpoint holds all that carries
+over from one step to the next. So a run that was killed at any moment ends, when it is taken up again, where it would
+have ended.
+"""
+
+import copy
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from training.arrays import Galaxies, read_galaxies
+from training.augment import Augmentation
+from training.batches import Batches
+from training.losses import squared_error
+from training.metrics import rmse
+from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
+from training.predict import predict
+from training.processes import joined
+from training.runs import (
+    CHECKPOINT_FILE,
+    WEIGHTS_FILE,
+    RunError,
+    git_commit,
+    hold_against,
+    machine,
+    read_checkpoint,
+    read_record,
+    write_checkpoint,
+    write_record,
+)
+from training.settings import TrainSettings
+
+_STEPS_PER_SEED = 2**32
+
+
+def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PLR0915  (flat on purpose: one loop to read)
+    """Train a network, or take up the run where it was left.
+
+    Returns
+    -------
+    dict
+        The run's record, as ``run.json`` holds it.
+
+    Raises
+    ------
+    RunError, ArrayFileError
+        If the run can't be started or taken up; the message says why.
+    """
+    with joined(settings.device) as process:
+        # What there is to learn from, and what learns.
+        torch.set_num_threads(settings.threads or torch.get_num_threads())
+        torch.manual_seed(settings.seed)
+        galaxies = read_galaxies(settings.data)
+        learning = galaxies.where(~galaxies.validation & ~np.isnan(galaxies.votes).all(axis=1))
+        unseen = galaxies.where(galaxies.validation)
+        batches = Batches(
+            learning, settings.batch_size, settings.seed, process.device, rank=process.rank, world=process.world
+        )
+        if not batches.steps or settings.batch_size % process.world:
+            msg = f"batches of {settings.batch_size} do not fit {len(learning)} galaxies and {process.world} processes"
+            raise RunError(msg)
+        network = ViewClassifier(galaxies.tree, settings.network, settings.dropout)
+        if settings.imagenet:
+            network.load_imagenet()
+        network = network.to(process.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+        optimizer = torch.optim.AdamW(_decayed(network, settings.weight_decay), lr=settings.learning_rate)
+        parallel = DistributedDataParallel(network) if process.world > 1 else network
+        augmentation = Augmentation(
+            settings.rotation, settings.mirror, settings.zoom, settings.shift, settings.brightness
+        )
+        served = GalaxyClassifier(View(settings.crop, settings.resolution), average)
+
+        # Where an earlier start of the run left it.
+        settings.run.mkdir(parents=True, exist_ok=True)
+        record = _record(settings, galaxies, learning, unseen)
+        step, squared, seconds = 0, 0.0, 0.0
+        total = settings.epochs * batches.steps
+        if state := read_checkpoint(settings.run / CHECKPOINT_FILE):
+            earlier = read_record(settings.run)
+            hold_against(settings, earlier["settings"])
+            if earlier["data"]["sha256"] != galaxies.sha256:
+                msg = f"{settings.data} is not the file that the run was started with; give that one, or another --run"
+                raise RunError(msg)
+            record |= {"commit": earlier["commit"], "epochs": state["epochs"]}
+            network.load_state_dict(state["network"])
+            average.load_state_dict(state["average"])
+            optimizer.load_state_dict(state["optimizer"])
+            step, squared, seconds = state["step"], state["squared"], state["seconds"]
+        if process.leads:
+            write_record(settings.run, record)
+        logs = SummaryWriter(str(settings.run / "logs"), purge_step=step) if process.leads else None
+        progress = tqdm(total=total, initial=step, unit="step", disable=not process.leads, smoothing=0.05)
+        began = time.monotonic() - seconds
+
+        while step < total:
+            epoch = step // batches.steps
+            for images, votes in batches.epoch(epoch, first=step % batches.steps):
+                # One step: random views, masked loss on consistent scores, AdamW, averaged weights.
+                chance = settings.seed * _STEPS_PER_SEED + step * process.world + process.rank
+                torch.manual_seed(chance)
+                generator = torch.Generator().manual_seed(chance)
+                views = augmentation.views(images, settings.crop, settings.resolution, generator)
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.learning_rate * _schedule(step / total, settings.warmup)
+                parallel.train()
+                with torch.autocast(process.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                    scores = parallel(views.contiguous(memory_format=torch.channels_last))
+                loss = squared_error(scores, votes)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                _follow(average, network, min(settings.ema_decay, (1 + step) / (10 + step)))
+                step += 1
+                squared += loss.item()
+
+                # What is to be seen, and what is kept.
+                ended = step % batches.steps == 0
+                seconds = time.monotonic() - began
+                progress.update()
+                done = (step - 1) % batches.steps + 1
+                progress.set_postfix(
+                    epoch=epoch + 1,
+                    loss=f"{squared / done:.5f}",
+                    rmse=f"{math.sqrt(squared / done):.4f}",
+                    images_s=f"{step * settings.batch_size / seconds:.0f}",
+                    refresh=False,
+                )
+                if ended:
+                    now = {"epoch": epoch + 1, "training_rmse": math.sqrt(squared / batches.steps), "seconds": seconds}
+                    last = step == total
+                    if process.leads and len(unseen) and ((epoch + 1) % settings.validate_epochs == 0 or last):
+                        now["validation_rmse"] = rmse(predict(served, unseen.images, process.device), unseen.votes)
+                        progress.write(f"epoch {epoch + 1}: validation RMSE {now['validation_rmse']:.4f}")
+                    record["epochs"].append(now)
+                    squared = 0.0
+                if process.leads and (ended or step % settings.checkpoint_steps == 0):
+                    state = {
+                        "step": step,
+                        "squared": squared,
+                        "seconds": seconds,
+                        "epochs": record["epochs"],
+                        "network": network.state_dict(),
+                        "average": average.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                    }
+                    write_checkpoint(settings.run / CHECKPOINT_FILE, state)
+                if logs and ended:
+                    for name, value in record["epochs"][-1].items():
+                        logs.add_scalar(name, value, step)
+                    logs.add_scalar("learning_rate", optimizer.param_groups[0]["lr"], step)
+                    write_record(settings.run, record)
+
+        progress.close()
+        if process.leads:
+            write_checkpoint(settings.run / WEIGHTS_FILE, {"average": average.state_dict()})
+            record["finished"] = True
+            write_record(settings.run, record)
+        if logs:
+            logs.close()
+        return record
+
+
+def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split the parameters: weights decay; biases and normalisation, which have one axis, do not."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [each for each in parameters if each.ndim > 1], "weight_decay": weight_decay},
+        {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _schedule(progress: float, warmup: float) -> float:
+    """Return the step size in units of the largest: a linear rise, then half a cosine down to 0."""
+    if progress < warmup:
+        return progress / warmup
+    return (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights, and the running statistics with them, towards the network's."""
+    for kept, current in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(current, 1 - decay)
+        else:
+            kept.copy_(current)
+
+
+def _record(settings: TrainSettings, galaxies: Galaxies, learning: Galaxies, unseen: Galaxies) -> dict[str, Any]:
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "commit": git_commit(),
+        "machine": machine(),
+        "tree": galaxies.tree.name,
+        "framing": galaxies.framing.model_dump(),
+        "data": {"sha256": galaxies.sha256, "training": len(learning), "validation": len(unseen)},
+        "finished": False,
+        "epochs": [],
+    }
