@@ -63,9 +63,8 @@ def _option(name: str, field: FieldInfo, env_prefix: str) -> Callable[[Command],
         f"{flag}/--no-{flag[2:]}" if flags else flag,
         name,
         type=kind,
-        # The default stays with the settings class; click shows it, and passes on only what was given.
-        default=None,
-        show_default=_shown(default),
+        default=default,
+        show_default=default is not None,
         required=field.is_required(),
         envvar=env_prefix + name.upper(),
         show_envvar=True,
@@ -85,11 +84,3 @@ def _kind(annotation: Any) -> tuple[click.ParamType[Any] | type, bool]:  # noqa:
     if annotation is Path:
         return click.Path(path_type=Path), False
     return annotation, False
-
-
-def _shown(default: Any) -> str | bool:  # noqa: ANN401  (any default at all)
-    if default is None:
-        return False
-    if isinstance(default, bool):
-        return "on" if default else "off"
-    return str(default)

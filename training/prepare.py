@@ -62,6 +62,11 @@ class PrepareSettings(Options):
         float, Field(ge=0, lt=1, description="Part set aside for validation where no table of ids names it")
     ] = 0.1
 
+    @property
+    def report_file(self) -> Path:
+        """Where the report goes."""
+        return self.output.with_suffix(".report.json")
+
 
 class NothingToPrepareError(ValueError):
     """No galaxy has both a picture and votes; the message counts what was found."""
@@ -148,7 +153,7 @@ def prepare(sources: Iterable[Path], settings: PrepareSettings) -> Report:
             report.counts["galaxies"] += 1
             report.counts["galaxies set aside for validation"] += held_out
         writer.note({"counts": report.counts, "sources": [path.name for path in found.pictures]})
-    report.write(settings.output.with_suffix(".report.json"))
+    report.write(settings.report_file)
     return report
 
 

@@ -70,7 +70,7 @@ def kind_of(path: Path) -> Kind:
 
 
 @contextmanager
-def open_table(path: Path) -> "Iterator[csv.DictReader[str]]":
+def open_table(path: Path) -> Iterator["csv.DictReader[str]"]:
     """Open a CSV, plain, gzipped or alone in a zip file.
 
     Raises
