@@ -1,0 +1,42 @@
+# The service as a container, for a GPU host (VARIANT=cuda) or without a GPU (VARIANT=serve).
+#
+#   docker build --build-arg VARIANT=cuda  -t galaxytree:cuda .
+#   docker build --build-arg VARIANT=serve -t galaxytree:cpu  .
+
+ARG BASE=python:3.13-slim-bookworm
+
+# 1. The project as a wheel, its model inside.
+FROM ${BASE} AS wheel
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY galaxytree galaxytree
+COPY app app
+COPY training training
+COPY models models
+RUN PIP_CONSTRAINT=constraints.txt python3 -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+# 2. An environment with the wheel and what it needs. CUDA and cuDNN come as wheels too, so the base stays plain.
+FROM ${BASE} AS environment
+ARG VARIANT=serve
+WORKDIR /source
+COPY constraints.txt ./
+COPY --from=wheel /wheels /wheels
+RUN python3 -m venv /opt/galaxytree \
+    && wheel=$(ls /wheels/galaxytree-*.whl) \
+    && /opt/galaxytree/bin/pip install --no-cache-dir --no-compile --constraint constraints.txt "${wheel}[${VARIANT}]"
+
+# 3. The environment alone, run by a user that is not root.
+FROM ${BASE} AS service
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin galaxytree
+COPY --from=environment /opt/galaxytree /opt/galaxytree
+ENV PATH=/opt/galaxytree/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    GALAXYTREE_HOST=0.0.0.0 \
+    GALAXYTREE_PORT=8000
+USER 10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python3", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['GALAXYTREE_PORT'] + '/health/ready', timeout=2)"]
+CMD ["galaxytree", "serve"]

@@ -1,0 +1,49 @@
+# Two commands are the whole set-up: `make serve` and `make test`. They need Python 3.11 or newer and a package index.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check docs constraints clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 14
+
+serve: $(VENV)/.serve ## Install what the service needs, and run it with the shipped model
+	$(BIN)/galaxytree serve
+
+test: $(VENV)/.dev ## Install what the checks need, and run every one
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGUMENTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+docs: $(VENV)/.dev ## Write the generated parts of the docs anew
+	$(BIN)/python docs/generate.py
+
+constraints: ## Pin the newest releases that pyproject.toml admits, for every platform
+	$(PYTHON) -m venv $(VENV)-constraints
+	$(VENV)-constraints/bin/pip install --quiet uv
+	$(VENV)-constraints/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate \
+		--custom-compile-command "make constraints" --no-emit-index-url --constraints constraints.in pyproject.toml -o constraints.txt
+
+clean: ## Remove environments and caches; data, runs and models stay
+	rm -rf $(VENV) $(VENV)-constraints .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist
+
+$(BIN)/pip:
+	$(PYTHON) -c 'import sys; sys.exit("galaxytree needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve: $(BIN)/pip pyproject.toml constraints.txt
+	$(PIP) install --quiet --editable '.[serve]'
+	touch $@
+
+$(VENV)/.dev: $(BIN)/pip pyproject.toml constraints.txt
+	$(PIP) install --quiet --editable '.[dev]'
+	touch $@

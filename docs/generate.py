@@ -1,0 +1,170 @@
+"""Write the parts of the docs that derive from the code, or check that they are what the code says now.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the functions below make them.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from app import errors
+from app.settings import ENV_PREFIX, Settings
+from galaxytree.card import CARD_FILE, ModelCard
+from galaxytree.cli import main as galaxytree_command
+from galaxytree.decision_tree import load_tree, tree_names
+from training.cli import main as training_command
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+_PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def trees() -> str:
+    """Return every decision tree as a table."""
+    return "\n".join(_tree(name) for name in tree_names())
+
+
+def _tree(name: str) -> str:
+    tree = load_tree(name)
+    lines = [
+        f"### `{name}`: {tree.title}",
+        "",
+        "; ".join(tree.references) + ".",
+        "",
+        "| question | wording | answers → next question | adds up to |",
+        "|---|---|---|---|",
+    ]
+    for question in tree.questions:
+        answers = "; ".join(f"`{each.id}` {each.label} → {each.next}" for each in question.answers)
+        adds_up_to = {"1": "1", "independent": "nothing: independent fractions"}.get(
+            str(question.adds_up_to), f"`{question.adds_up_to}`"
+        )
+        lines.append(f"| {question.id} | {question.text} | {answers} | {adds_up_to} |")
+    return "\n".join([*lines, ""])
+
+
+def settings() -> str:
+    """Return the service's settings as a table."""
+    lines = ["| variable | option | default | what it is |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "not set" if field.default is None else f"`{field.default}`"
+        option = f"--{name.replace('_', '-')}"
+        lines.append(f"| `{ENV_PREFIX}{name.upper()}` | `{option}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def problems() -> str:
+    """Return every error that the service answers as a table."""
+    lines = ["| code | status | when |", "|---|---|---|"]
+    for error in sorted(_leaves(errors.ServiceError), key=lambda each: (each.status, each.code)):
+        when = " ".join((error.__doc__ or "").split("\n\n")[0].split())
+        lines.append(f"| `{error.code}` | {error.status} | {when} |")
+    return "\n".join(lines) + "\n"
+
+
+def _leaves(error: type[errors.ServiceError]) -> Iterator[type[errors.ServiceError]]:
+    below = error.__subclasses__()
+    if not below:
+        yield error
+    for each in below:
+        yield from _leaves(each)
+
+
+def commands() -> str:
+    """Return what every command says of itself with ``--help``."""
+    texts = []
+    for name, group in (("galaxytree", galaxytree_command), ("python -m training", training_command)):
+        context = click.Context(group, info_name=name)
+        for command in group.list_commands(context):
+            found = group.get_command(context, command)
+            if found is not None:
+                inner = click.Context(
+                    found, info_name=command, parent=context, max_content_width=100, terminal_width=100
+                )
+                texts.append(f"### `{name} {command}`\n\n```text\n{found.get_help(inner)}\n```\n")
+    return "\n".join(texts)
+
+
+def card() -> str:
+    """Return the shipped model's card."""
+    return "\n".join(_card(path.parent) for path in sorted((ROOT / "models").glob(f"*/{CARD_FILE}")))
+
+
+def _card(folder: Path) -> str:
+    model = ModelCard.read(folder)
+    network, metrics = model.network, model.metrics
+    lines = [
+        f"### {model.name} {model.version}",
+        "",
+        f"- **Tree**: `{model.tree}`, {len(model.columns)} scores.",
+        (
+            f"- **Input**: the central {model.framing.field:.4f} of the shorter side, scaled to "
+            f"{model.framing.size} x {model.framing.size} px; the network looks at the inner {network['crop']} px at "
+            f"{network['resolution']} px."
+        ),
+        (
+            f"- **Network**: {network['architecture']}, {network['parameters'] / 1e6:.2f} million parameters, "
+            f"{network['multiply_adds'] / 1e6:.0f} million multiply-adds an image."
+        ),
+        f"- **Limits**: {model.limits}",
+        f"- **Licence**: {model.licence}",
+        f"- **Cite**: {'; '.join(model.citations)}.",
+        "",
+        "Provenance:",
+        "",
+        *(f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in model.provenance.items()),
+        "",
+        f"Measured with `{metrics['command']}` on {metrics['split']}: **RMSE {metrics['rmse']:.4f}** with one view.",
+        "",
+        "| question | RMSE | agrees with the volunteers' majority, where most were asked |",
+        "|---|---|---|",
+    ]
+    for question in load_tree(model.tree).questions:
+        agrees = metrics["agreement_with_majority"].get(question.id)
+        part = f"{agrees['part']:.1%} of {agrees['galaxies']} galaxies" if agrees else "nobody was asked"
+        lines.append(f"| {question.id} {question.text} | {metrics['rmse_by_question'][question.id]:.4f} | {part} |")
+    return "\n".join([*lines, ""])
+
+
+def _text(value: object) -> str:
+    return f"`{json.dumps(value)}`" if isinstance(value, dict | list) else str(value)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "trees": trees,
+    "settings": settings,
+    "problems": problems,
+    "commands": commands,
+    "card": card,
+}
+
+
+def renewed(text: str) -> str:
+    """Return a page with its generated parts made anew."""
+    return _PART.sub(lambda part: f"{part[1]}{PARTS[part['name']]()}{part[3]}", text)
+
+
+def main() -> int:
+    """Write, or with ``--check`` compare; 1 if a page is not what it should be."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, and fail if a page is out of date")
+    check = parser.parse_args().check
+    stale = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        if (new := renewed(text)) != text:
+            stale.append(page)
+            if not check:
+                page.write_text(new, "utf-8")
+    for page in stale:
+        print(f"{page.relative_to(ROOT)} {'is out of date: make docs' if check else 'was written anew'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
