@@ -1,0 +1,87 @@
+"""The docs say what is true now."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import yaml
+
+from app.local import LocalEngine
+from app.settings import Settings
+from galaxytree.cli import main as galaxytree_command
+from training.cli import main as training_command
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\[[^]]*\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+
+
+def test_generated_parts_are_what_the_code_says_now() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [found["target"] for found in LINK.finditer(page.read_text("utf-8"))]
+    missing = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name: str) -> None:
+    page = (ROOT / "docs" / "service.md").read_text("utf-8")
+    assert f"`GALAXYTREE_{name.upper()}`" in page
+    assert f"`--{name.replace('_', '-')}`" in page
+
+
+@pytest.mark.parametrize("group", [galaxytree_command, training_command], ids=["galaxytree", "training"])
+def test_every_command_and_option_is_documented(group: click.Group) -> None:
+    page = (ROOT / "docs" / "commands.md").read_text("utf-8")
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        assert f" {name}`" in page
+        command = group.get_command(context, name)
+        assert command is not None
+        for option in command.params:
+            assert all(each in page for each in option.opts if each.startswith("--"))
+            assert not isinstance(option, click.Option) or option.envvar, f"{name} {option.name} has no variable"
+
+
+def test_the_readme_shows_a_real_answer() -> None:
+    shown = json.loads((ROOT / "docs" / "figures" / "answer.json").read_bytes())
+    engine = LocalEngine()
+    real = engine.classify((ROOT / "docs" / "figures" / "galaxy.jpg").read_bytes()).model_dump(mode="json")
+    engine.close()
+    assert shown["model"] == real["model"]
+    assert shown["image"] == real["image"]
+    assert shown["summary"] == real["summary"]
+    assert np.allclose(list(shown["scores"].values()), list(real["scores"].values()), atol=1e-4)
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert shown["summary"] in readme
+    for name in ("Class1.1", "Class11.6"):
+        assert f'"{name}":{shown["scores"][name]}' in readme.replace(" ", "")
+
+
+def test_compose_reserves_a_gpu_and_has_a_profile_without() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    (device,) = services["galaxytree"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    assert services["cpu"]["profiles"] == ["cpu"]
+    assert all(each["healthcheck"]["test"] for each in services.values())
+
+
+def test_the_container_runs_without_root_from_three_stages() -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    assert sum(line.startswith("FROM ") for line in lines) == 3
+    last = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM ")) :]
+    (user,) = [line.split()[1] for line in last if line.startswith("USER ")]
+    assert user not in {"0", "root"}
+    assert any(line.startswith("HEALTHCHECK ") for line in last)
