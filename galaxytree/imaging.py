@@ -5,13 +5,15 @@ structure is refused rather than filled up with grey. PNGs, and the rare CMYK JP
 """
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 # Limits on pixels are the caller's, who sees the header before anything is decoded (`identify`).
@@ -19,7 +21,19 @@ Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG")
 _EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SWAPPING_ORIENTATIONS = range(5, 9)
+
+# What Pillow raises on damaged bytes.
+_DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, struct.error, zlib.error)
 
 _OTHER_IMAGES = (
     (0, b"GIF8", "GIF"),
@@ -79,7 +93,7 @@ def identify(data: bytes) -> Header:
     """
     with _open(data) as image:
         width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION) in _SWAPPING_ORIENTATIONS:
+        if _orientation(image) in _SWAPPING_ORIENTATIONS:
             width, height = height, width
         return Header(str(image.format), width, height)
 
@@ -99,19 +113,45 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         As `identify` does, and if the pixels are damaged or cut off.
     """
     with _open(data) as image:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        orientation = _orientation(image)
         try:
             if image.format == "JPEG" and image.mode in {"RGB", "L"}:
                 pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
-                if orientation == 1:
-                    return pixels
-                upright = Image.fromarray(pixels)
-                upright.getexif()[_EXIF_ORIENTATION] = orientation
-                return np.asarray(ImageOps.exif_transpose(upright))
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
-        except (OSError, ValueError, SyntaxError) as error:
+                return pixels if orientation == 1 else _turned(Image.fromarray(pixels), orientation)
+            if image.format == "PNG":
+                _hold_whole(data)
+            return _turned(_to_rgb(image), orientation)
+        except _DAMAGE as error:
             msg = f"the {image.format} is damaged or cut off"
             raise UndecodableImageError(msg) from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation that EXIF gives in front of the pixels; 1, upright, if it makes no sense."""
+    try:
+        # A PNG's own `getexif` decodes the pixels, to look for EXIF behind them.
+        orientation = Image.Image.getexif(image).get(_EXIF_ORIENTATION)
+    except _DAMAGE:
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+def _turned(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
+    return np.asarray(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
+
+
+def _hold_whole(png: bytes) -> None:
+    """Raise ValueError unless a PNG's critical chunks are all there and sound; Pillow forgives a missing end."""
+    kind, place = b"", len(b"\x89PNG\r\n\x1a\n")
+    while kind != b"IEND":
+        start, kind = place + 4, png[place + 4 : place + 8]
+        end = start + 4 + int.from_bytes(png[place:start])
+        place = end + 4
+        if place > len(png) or (
+            kind[:1].isupper() and zlib.crc32(memoryview(png)[start:end]) != int.from_bytes(png[end:place])
+        ):
+            msg = "a chunk is damaged or cut off"
+            raise ValueError(msg)
 
 
 def _open(data: bytes) -> Image.Image:
@@ -120,7 +160,7 @@ def _open(data: bytes) -> Image.Image:
         raise UndecodableImageError(msg)
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
-    except (OSError, ValueError, SyntaxError) as error:
+    except _DAMAGE as error:
         for offset, signature, name in _OTHER_IMAGES:
             if data[offset : offset + len(signature)] == signature:
                 raise UnsupportedImageError(name) from error

@@ -58,7 +58,7 @@ def settings_from(settings: type[Settings], given: dict[str, Any]) -> Settings:
 def _option(name: str, field: FieldInfo, env_prefix: str) -> Callable[[Command], Command]:
     flag = "--" + name.replace("_", "-")
     kind, flags = _kind(field.annotation)
-    default = field.get_default(call_default_factory=True)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     return click.option(
         f"{flag}/--no-{flag[2:]}" if flags else flag,
         name,
