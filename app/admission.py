@@ -1,0 +1,101 @@
+"""How much is in service at a time: images and bytes, each within its bound, tried without waiting.
+
+Bytes count from their arrival, so that bodies still on their way are bounded too. Images count from their last byte, so
+that slow senders don't take the places of those who have sent.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from app.errors import OverloadedError
+
+
+class Admission:
+    """Counts what is in service. It belongs to the event loop's thread.
+
+    Parameters
+    ----------
+    max_images, max_bytes
+        The bounds.
+    retry_after_seconds
+        What a client that is refused is told.
+
+    Attributes
+    ----------
+    images, bytes
+        What is in service now.
+    """
+
+    def __init__(self, max_images: int, max_bytes: int, retry_after_seconds: int) -> None:
+        self.max_images = max_images
+        self.max_bytes = max_bytes
+        self.images = 0
+        self.bytes = 0
+        self._retry_after_seconds = retry_after_seconds
+
+    @property
+    def full(self) -> bool:
+        """Whether an image that came now would be refused."""
+        return self.images >= self.max_images or self.bytes >= self.max_bytes
+
+    def visit(self) -> "Visit":
+        """Let a request in, whose bytes are still to come; use it as a context manager.
+
+        Raises
+        ------
+        OverloadedError
+            If the service is full already.
+        """
+        if self.full:
+            raise self._overloaded()
+        return Visit(self)
+
+    def take(self, *, images: int = 0, count: int = 0) -> None:
+        """Add to what is in service.
+
+        Raises
+        ------
+        OverloadedError
+            If a bound would be crossed; nothing is added then.
+        """
+        if self.images + images > self.max_images or self.bytes + count > self.max_bytes:
+            raise self._overloaded()
+        self.images += images
+        self.bytes += count
+
+    def give_back(self, *, images: int, count: int) -> None:
+        """Take from what is in service."""
+        self.images -= images
+        self.bytes -= count
+
+    def _overloaded(self) -> OverloadedError:
+        msg = f"As many images are in service as are held at a time; try again in {self._retry_after_seconds} s."
+        return OverloadedError(msg, self._retry_after_seconds)
+
+
+class Visit:
+    """One request's part of what is in service; it is given back at the end of the ``with`` block."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._images = 0
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._admission.give_back(images=self._images, count=self._bytes)
+        self._images = self._bytes = 0
+
+    def hold(self, count: int) -> None:
+        """Hold so many bytes more; OverloadedError if they are too many for the service."""
+        self._admission.take(count=count)
+        self._bytes += count
+
+    def enter(self) -> None:
+        """Count as an image in service from now on; OverloadedError if there are too many."""
+        self._admission.take(images=1)
+        self._images += 1

@@ -1,0 +1,116 @@
+"""Many requests -> one batch. One owner runs the network; whenever it is free it takes at once what is waiting.
+
+Nobody waits for a batch to fill: alone, an image is scored at once; under load, batches grow by themselves to what
+came in during the last run. An entry whose waiter has gone, or has run out of time, is dropped before it costs a run.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import InternalError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One image's scores, and what they took.
+
+    Attributes
+    ----------
+    scores
+        float32, shape [columns].
+    queue_seconds, infer_seconds
+        How long the image waited for its run, and how long the run took.
+    """
+
+    scores: NDArray[np.float32]
+    queue_seconds: float
+    infer_seconds: float
+
+
+@dataclass(frozen=True)
+class _Entry:
+    pixels: NDArray[np.uint8]
+    future: asyncio.Future[Scored]
+    since: float = field(default_factory=perf_counter)
+
+
+class Batcher:
+    """Owns the network's thread and the images that wait for it. It belongs to the event loop's thread.
+
+    Parameters
+    ----------
+    predict : callable
+        Scores uint8 [N, size, size, 3] to float32 [N, columns]; called in one thread, never twice at a time.
+    max_batch : int
+        Images in one run, at most.
+    """
+
+    def __init__(self, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]], max_batch: int) -> None:
+        self._predict = predict
+        self._max_batch = max_batch
+        self._waiting: deque[_Entry] = deque()
+        self._thread = ThreadPoolExecutor(1, "inference")
+        self._runner: asyncio.Task[None] | None = None
+
+    async def score(self, pixels: NDArray[np.uint8]) -> Scored:
+        """Score one image; cancelling this drops it from the queue.
+
+        Parameters
+        ----------
+        pixels : array of uint8, shape [size, size, 3]
+
+        Raises
+        ------
+        InternalError
+            If the run failed that the image was part of.
+        """
+        entry = _Entry(pixels, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
+        return await entry.future
+
+    def close(self) -> None:
+        """Stop the thread once its run is over; what waits is not scored."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self) -> None:
+        while batch := self._take():
+            started = perf_counter()
+            try:
+                scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
+            except Exception:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
+                _log.exception("a run of %d images failed", len(batch))
+                for entry in batch:
+                    if not entry.future.done():
+                        entry.future.set_exception(InternalError())
+                continue
+            took = perf_counter() - started
+            for entry, row in zip(batch, scores, strict=True):
+                if not entry.future.done():
+                    entry.future.set_result(Scored(row, started - entry.since, took))
+
+    def _score(self, batch: list[_Entry]) -> NDArray[np.float32]:
+        scores = self._predict(np.stack([entry.pixels for entry in batch]))
+        if len(scores) != len(batch) or not np.isfinite(scores).all():
+            msg = f"the network answered {scores.shape} for {len(batch)} images, or scores that are not finite"
+            raise ValueError(msg)
+        return scores
+
+    def _take(self) -> list[_Entry]:
+        batch: list[_Entry] = []
+        while self._waiting and len(batch) < self._max_batch:
+            entry = self._waiting.popleft()
+            if not entry.future.done():
+                batch.append(entry)
+        return batch

@@ -1,0 +1,113 @@
+"""One image from a request: the raw body, or the part ``file`` of ``multipart/form-data``; within bytes and time."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from app.errors import BodyTimeoutError, InvalidRequestError, PayloadTooLargeError
+from app.settings import MULTIPART_OVERHEAD_BYTES
+
+PART = "file"
+_MAX_OTHER_FIELDS = 16
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """What a body may take.
+
+    Attributes
+    ----------
+    image_bytes
+        Bytes of the image, at most.
+    seconds
+        Time from the first look at the body to its last byte, at most.
+    """
+
+    image_bytes: int
+    seconds: float
+
+
+async def read_image(request: Request, limits: BodyLimits, hold: Callable[[int], None]) -> bytes:
+    """Read the one image that a request carries.
+
+    Parameters
+    ----------
+    request : Request
+    limits : BodyLimits
+    hold : callable
+        Is told of each piece's bytes as it arrives, and may raise to refuse it.
+
+    Raises
+    ------
+    PayloadTooLargeError
+        If the image has more bytes than it may, as declared (nothing is read then) or as it comes in.
+    BodyTimeoutError
+        If the body isn't there in time.
+    InvalidRequestError
+        If a multipart body is malformed, or has no part ``file`` or several.
+    starlette.requests.ClientDisconnect
+        If the client goes before the end.
+    """
+    multipart = parse_options_header(request.headers.get("content-type"))[0] == b"multipart/form-data"
+    most = limits.image_bytes + (MULTIPART_OVERHEAD_BYTES if multipart else 0)
+    if int(request.headers.get("content-length", "0")) > most:
+        raise _too_large(limits)
+    try:
+        async with asyncio.timeout(limits.seconds), aclosing(_bounded(request, most, limits, hold)) as stream:
+            return await (_read_part(request, stream, limits) if multipart else _read_raw(stream))
+    except TimeoutError as error:
+        msg = f"The body was not complete after {limits.seconds:g} s."
+        raise BodyTimeoutError(msg) from error
+
+
+async def _bounded(
+    request: Request, most: int, limits: BodyLimits, hold: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
+    seen = 0
+    async for chunk in request.stream():
+        seen += len(chunk)
+        if seen > most:
+            raise _too_large(limits)
+        hold(len(chunk))
+        yield chunk
+
+
+async def _read_raw(stream: AsyncGenerator[bytes, None]) -> bytes:
+    return b"".join([chunk async for chunk in stream])
+
+
+class _InMemoryParser(MultiPartParser):
+    # The body is bounded by the limits above; spooling it to a disk would cost a thread and a file an image.
+    spool_max_size = 2**62
+
+
+async def _read_part(request: Request, stream: AsyncGenerator[bytes, None], limits: BodyLimits) -> bytes:
+    parser = _InMemoryParser(
+        request.headers, stream, max_files=1, max_fields=_MAX_OTHER_FIELDS, max_part_size=MULTIPART_OVERHEAD_BYTES
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        msg = f"The multipart body can't be read: {error.message}"
+        raise InvalidRequestError(msg) from error
+    try:
+        part = form.get(PART)
+        if not isinstance(part, UploadFile):
+            msg = f"The multipart body has no complete part `{PART}` with a file name; send the image under this name."
+            raise InvalidRequestError(msg)
+        data = await part.read()
+    finally:
+        await form.close()
+    if len(data) > limits.image_bytes:
+        raise _too_large(limits)
+    return data
+
+
+def _too_large(limits: BodyLimits) -> PayloadTooLargeError:
+    return PayloadTooLargeError(f"The image has more than {limits.image_bytes} bytes; send a smaller one.")

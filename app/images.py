@@ -1,0 +1,74 @@
+"""Bytes -> the pixels that the network sees, within limits."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import TooManyPixelsError, UndecodableImageError, UnsupportedMediaTypeError
+from galaxytree import imaging
+from galaxytree.imaging import Framing
+from galaxytree.schemas import ImageFacts
+
+
+@dataclass(frozen=True)
+class FramedImage:
+    """One image, ready for the network.
+
+    Attributes
+    ----------
+    pixels
+        uint8, shape [size, size, 3], RGB.
+    facts
+        What the service saw: checksum, format, size.
+    """
+
+    pixels: NDArray[np.uint8]
+    facts: ImageFacts
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads images as a model wants them.
+
+    Attributes
+    ----------
+    framing
+        How an image is cut and scaled, from the model's card.
+    max_pixels
+        Width x height, at most.
+    """
+
+    framing: Framing
+    max_pixels: int
+
+    def read(self, data: bytes) -> FramedImage:
+        """Decode and frame one image.
+
+        Raises
+        ------
+        UndecodableImageError
+            If the bytes are no image, or a JPEG or PNG that is empty, damaged or cut off.
+        UnsupportedMediaTypeError
+            If they are an image of another format.
+        TooManyPixelsError
+            If the header says that there are more pixels than `max_pixels`; nothing is decoded then.
+        """
+        try:
+            header = imaging.identify(data)
+            if header.width * header.height > self.max_pixels:
+                size = f"{header.width} x {header.height}"
+                msg = f"The image has {size} pixels; at most {self.max_pixels} are decoded. Scale it down or cut it."
+                raise TooManyPixelsError(msg)
+            pixels = imaging.decode(data)
+        except imaging.UnsupportedImageError as error:
+            msg = f"The bytes are a {error} image, whatever the request calls them; send JPEG or PNG."
+            raise UnsupportedMediaTypeError(msg) from error
+        except imaging.UndecodableImageError as error:
+            msg = f"The image can't be decoded: {error}."
+            raise UndecodableImageError(msg) from error
+        height, width = pixels.shape[:2]
+        digest = hashlib.sha256(data).hexdigest()
+        facts = ImageFacts(sha256=digest, format=header.format, width=width, height=height)
+        return FramedImage(self.framing.frame(pixels), facts)

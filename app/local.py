@@ -1,0 +1,63 @@
+"""Classifying in this process, without a service: ``galaxytree classify --local``."""
+
+from pydantic import ValidationError
+
+from app.classify import Classifier
+from app.devices import choose
+from app.errors import PayloadTooLargeError, ServiceError
+from app.model_folder import ModelFolder
+from app.refusals import StartRefusedError
+from app.service import load_model
+from app.settings import Settings
+from galaxytree.client import EngineError, problem_error
+from galaxytree.schemas import Classification
+
+
+class LocalEngine:
+    """Classifies images the way the service does, with the service's settings (``GALAXYTREE_MODEL`` and so on).
+
+    Raises
+    ------
+    EngineError
+        If the settings are wrong or the model is refused; the message says what to do.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._settings = Settings(max_batch=1)
+            folder, device = ModelFolder.open(self._settings.model), choose(self._settings.device)
+            self._classifier = Classifier(load_model(folder, device, self._settings), self._settings)
+        except StartRefusedError as error:
+            raise EngineError(str(error)) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            msg = f"{name}: {first['msg']}"
+            raise EngineError(msg) from error
+
+    def classify(self, data: bytes, *, full: bool = True) -> Classification:
+        """Classify one image.
+
+        Parameters
+        ----------
+        data
+            The bytes of a JPEG or PNG.
+        full
+            Whether to give questions, path and summary beside the scores.
+
+        Raises
+        ------
+        galaxytree.client.ProblemError
+            With the code that the service would have answered.
+        """
+        try:
+            if len(data) > self._settings.max_image_bytes:
+                msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
+                raise PayloadTooLargeError(msg)
+            return self._classifier.classify_now(data, full=full)
+        except ServiceError as error:
+            raise problem_error(error.problem) from error
+
+    def close(self) -> None:
+        """Let the model's threads go."""
+        self._classifier.close()

@@ -1,0 +1,127 @@
+"""The folder of a model: where it is, and whether its file is the one that its card speaks of.
+
+What is checked here is cheap, and is checked before the service listens.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from app.refusals import ModelRefusedError
+from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.decision_tree import DecisionTree, UnknownTreeError, load_tree
+
+_HERE = Path(__file__).resolve().parent
+SHIPPED = (_HERE / "models", _HERE.parent / "models")
+"""Where the shipped model lies: in an installed package, and in a checkout."""
+
+_CHOOSE = "choose one with --model or GALAXYTREE_MODEL"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model whose file is the one that its card speaks of.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    card
+        Its card.
+    tree
+        The decision tree that the model speaks.
+    """
+
+    path: Path
+    card: ModelCard
+    tree: DecisionTree
+
+    @property
+    def file(self) -> Path:
+        """The ONNX file."""
+        return self.path / MODEL_FILE
+
+    @classmethod
+    def open(cls, path: Path | None) -> Self:
+        """Find a model and hold its file against its card.
+
+        Parameters
+        ----------
+        path
+            The folder, or None for the shipped model.
+
+        Raises
+        ------
+        ModelRefusedError
+            If there is no such folder, card or file, the card is not valid, the file is not the card's, or they speak
+            an unknown tree or not all of it.
+        """
+        folder = path or shipped_model()
+        card = _read_card(folder)
+        _verify_checksum(folder, card)
+        try:
+            tree = load_tree(card.tree)
+        except UnknownTreeError as error:
+            msg = f"the model in {folder} speaks an unknown tree ({error}): use a newer galaxytree or another model"
+            raise ModelRefusedError(msg) from error
+        if card.columns != tree.columns:
+            odd = next(
+                (
+                    f"{ours!r} where the tree has {theirs!r}"
+                    for ours, theirs in zip(card.columns, tree.columns, strict=False)
+                    if ours != theirs
+                ),
+                f"{len(card.columns)} of them, not {len(tree.columns)}",
+            )
+            msg = f"the scores of the model in {folder} are not those of {tree.name} ({odd}): export the model again"
+            raise ModelRefusedError(msg)
+        return cls(folder, card, tree)
+
+
+def shipped_model(places: tuple[Path, ...] = SHIPPED) -> Path:
+    """Return the only folder with a card in the first place that has any.
+
+    Raises
+    ------
+    ModelRefusedError
+        If there is none, or several.
+    """
+    for place in places:
+        found = sorted(card.parent for card in place.glob(f"*/{CARD_FILE}"))
+        if len(found) > 1:
+            names = ", ".join(folder.name for folder in found)
+            msg = f"there are several models in {place} ({names}): {_CHOOSE}"
+            raise ModelRefusedError(msg)
+        if found:
+            return found[0]
+    msg = f"no model ships with this galaxytree: {_CHOOSE}"
+    raise ModelRefusedError(msg)
+
+
+def _read_card(folder: Path) -> ModelCard:
+    try:
+        return ModelCard.read(folder)
+    except OSError as error:
+        msg = f"there is no model in {folder} ({CARD_FILE}: {error.strerror}): name a folder that holds one"
+        raise ModelRefusedError(msg) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole of it"
+        msg = f"{folder / CARD_FILE} is no model card ({where}: {first['msg']}): export the model again"
+        raise ModelRefusedError(msg) from error
+
+
+def _verify_checksum(folder: Path, card: ModelCard) -> None:
+    try:
+        found = sha256_of(folder / MODEL_FILE)
+    except OSError as error:
+        msg = f"{folder / MODEL_FILE} can't be read ({error.strerror}): copy the model's folder again"
+        raise ModelRefusedError(msg) from error
+    if found != card.sha256:
+        msg = (
+            f"{folder / MODEL_FILE} is not the file that its card speaks of (sha256 {found}, the card says "
+            f"{card.sha256}): copy the model's folder again"
+        )
+        raise ModelRefusedError(msg)

@@ -1,0 +1,131 @@
+"""All settings of the service: one frozen value, from environment variables and the options of ``galaxytree serve``."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+ENV_PREFIX = "GALAXYTREE_"
+MULTIPART_OVERHEAD_BYTES = 64 * 1024
+"""What boundaries, headers and other fields of a multipart body may take beside the image."""
+
+
+class Settings(BaseSettings):
+    """What can be set. Each field is an environment variable ``GALAXYTREE_…`` and an option of ``galaxytree serve``.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a value is out of its bounds, or of another kind.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", protected_namespaces=())
+
+    model: Annotated[
+        Path | None,
+        Field(
+            title="Model",
+            description="Folder with model.onnx and card.json; not set: the model that ships with galaxytree",
+        ),
+    ] = None
+    device: Annotated[
+        Literal["auto", "cuda", "cpu"],
+        Field(
+            title="Device",
+            description="Where the network runs. cuda refuses to start where CUDA doesn't come up; auto takes CUDA "
+            "where it does, else the CPU, and says which and why",
+        ),
+    ] = "auto"
+    host: Annotated[str, Field(title="Host", description="Address to listen on; 0.0.0.0 for every interface")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[
+        int, Field(title="Port", description="TCP port to listen on; 0 for any free one", ge=0, le=65535)
+    ] = 8000
+    max_image_bytes: Annotated[
+        int, Field(title="Largest image, bytes", description="Bytes of one image, at most", gt=0, le=1024 * MIB)
+    ] = 10 * MIB
+    max_image_pixels: Annotated[
+        int,
+        Field(title="Largest image, pixels", description="Width x height of one image, at most", gt=0, le=2**30),
+    ] = 4096 * 4096
+    body_timeout_seconds: Annotated[
+        float,
+        Field(title="Time for a body", description="Seconds within which a whole body must arrive", gt=0, le=3600),
+    ] = 30.0
+    queue_images: Annotated[
+        int,
+        Field(
+            title="Images in service",
+            description="Images in decoding, waiting and inference together; one more is answered 429",
+            gt=0,
+            le=1_000_000,
+        ),
+    ] = 256
+    queue_bytes: Annotated[
+        int,
+        Field(
+            title="Bytes in service",
+            description="Bytes of images being received or in service together; more are answered 429",
+            gt=0,
+        ),
+    ] = 256 * MIB
+    request_timeout_seconds: Annotated[
+        float,
+        Field(
+            title="Time for an answer",
+            description="Seconds from the last byte of an image to its answer; later it is 503 deadline_exceeded",
+            gt=0,
+            le=3600,
+        ),
+    ] = 30.0
+    retry_after_seconds: Annotated[
+        int,
+        Field(
+            title="Retry-After", description="Seconds that a client is asked to wait with 429 and 503", ge=0, le=3600
+        ),
+    ] = 1
+    max_batch: Annotated[
+        int,
+        Field(title="Largest batch", description="Images that the network scores in one run, at most", gt=0, le=4096),
+    ] = 32
+    threads: Annotated[
+        int,
+        Field(
+            title="Threads",
+            description="Threads that decode images, and as many that run the network on a CPU; 0 for one a core",
+            ge=0,
+            le=1024,
+        ),
+    ] = 0
+    drain_seconds: Annotated[
+        float,
+        Field(
+            title="Time to drain",
+            description="Seconds that requests are still served after SIGTERM or SIGINT while /health/ready says 503, "
+            "so that a load balancer can notice",
+            ge=0,
+            le=3600,
+        ),
+    ] = 5.0
+    api_keys_file: Annotated[
+        Path | None,
+        Field(
+            title="API keys",
+            description="TOML file with [[keys]], each a name and the sha256 of a key; not set: open to everyone",
+        ),
+    ] = None
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(title="Log level", description="What is logged on standard error, at least"),
+    ] = "info"
+
+    @model_validator(mode="after")
+    def _one_image_fits(self) -> Self:
+        least = self.max_image_bytes + MULTIPART_OVERHEAD_BYTES
+        if self.queue_bytes < least:
+            msg = f"queue_bytes must be at least {least}, so that one image of max_image_bytes fits"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,69 @@
+"""What every answer has in common: problems, ids, headers; and the calls that take no image."""
+
+import httpx
+import pytest
+
+from galaxytree.card import ModelCard
+from galaxytree.decision_tree import DecisionTree, load_tree
+from tests.servers import Process
+
+
+def test_the_tree(http: httpx.Client) -> None:
+    assert DecisionTree.model_validate_json(http.get("/decision-tree").content) == load_tree("galaxy-zoo-2")
+
+
+def test_the_model(http: httpx.Client, model_folder: object) -> None:
+    found = http.get("/model").json()
+    assert found.pop("execution_provider") == "CPUExecutionProvider"
+    assert found.pop("execution_provider_reason") == "the CPU was asked for"
+    assert ModelCard.model_validate(found) == ModelCard.read(model_folder)  # type: ignore[arg-type]
+
+
+def test_health(http: httpx.Client) -> None:
+    assert http.get("/health/live").json() == {"status": "live"}
+    assert http.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_the_root_leads_to_the_docs(http: httpx.Client) -> None:
+    assert http.get("/").headers["Location"] == "/docs"
+    assert http.get("/docs").is_success
+
+
+def test_a_page_that_does_not_exist(http: httpx.Client) -> None:
+    answer = http.get("/nowhere")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_method_that_is_not_allowed(http: httpx.Client) -> None:
+    answer = http.get("/classify")
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["Allow"] == "POST"
+
+
+def test_an_id_for_each_request(http: httpx.Client, service: Process) -> None:
+    first, second = (http.get("/health/live").headers["X-Request-ID"] for _ in range(2))
+    assert first != second
+    assert f"[{second}]" in service.log
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/nowhere", "/classify"])
+def test_a_sane_id_is_taken_over(http: httpx.Client, service: Process, path: str) -> None:
+    asked = f"survey.7_galaxy-{path.strip('/').replace('/', '.')}"
+    assert http.get(path, headers={"X-Request-ID": asked}).headers["X-Request-ID"] == asked
+    assert f"[{asked}]" in service.log
+
+
+@pytest.mark.parametrize("asked", ["", "a" * 65, "two words", "a;b"])
+def test_an_odd_id_is_not_taken_over(http: httpx.Client, asked: str) -> None:
+    given = http.get("/health/live", headers={"X-Request-ID": asked}).headers["X-Request-ID"]
+    assert given != asked
+    assert len(given) == 32
+
+
+def test_the_server_does_not_say_what_it_is(http: httpx.Client) -> None:
+    assert "Server" not in http.get("/health/live").headers
+
+
+def test_without_keys_the_service_says_that_it_is_open(service: Process) -> None:
+    assert "open to everyone" in service.log

@@ -1,0 +1,49 @@
+"""Classifying in this process answers as the service does."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.local import LocalEngine
+from galaxytree.client import EngineError, ImageRefusedError
+from galaxytree.schemas import Classification
+from tests.galaxies import jpeg, png
+
+
+@pytest.fixture
+def engine(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalEngine:
+    monkeypatch.setenv("GALAXYTREE_MODEL", str(model_folder))
+    monkeypatch.setenv("GALAXYTREE_DEVICE", "cpu")
+    monkeypatch.setenv("GALAXYTREE_MAX_IMAGE_BYTES", "100000")
+    return LocalEngine()
+
+
+@pytest.mark.parametrize("image", [jpeg(8), png(9)])
+@pytest.mark.parametrize("full", [True, False])
+def test_it_answers_as_the_service_does(engine: LocalEngine, http: httpx.Client, image: bytes, *, full: bool) -> None:
+    detail = "full" if full else "scores"
+    served = Classification.model_validate_json(
+        http.post("/classify", content=image, params={"detail": detail}).content
+    )
+    assert engine.classify(image, full=full) == served
+    engine.close()
+
+
+@pytest.mark.parametrize(("image", "code"), [(b"", "undecodable_image"), (bytes(100_001), "payload_too_large")])
+def test_it_refuses_as_the_service_does(engine: LocalEngine, image: bytes, code: str) -> None:
+    with pytest.raises(ImageRefusedError) as refused:
+        engine.classify(image)
+    assert refused.value.code == code
+
+
+def test_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GALAXYTREE_MODEL", str(tmp_path))
+    with pytest.raises(EngineError, match="there is no model in"):
+        LocalEngine()
+
+
+def test_with_wrong_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GALAXYTREE_DEVICE", "tpu")
+    with pytest.raises(EngineError, match="device: Input should be"):
+        LocalEngine()

@@ -1,0 +1,50 @@
+"""Settings and the options of ``galaxytree serve``: one is the other."""
+
+import os
+
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from app import cli
+from app.cli import serve
+from app.settings import Settings
+
+
+def test_every_setting_is_an_option_and_an_environment_variable() -> None:
+    told = " ".join(CliRunner().invoke(serve, ["--help"]).output.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in told
+        assert f"GALAXYTREE_{name.upper()}" in told
+        assert field.title
+        assert field.description
+        assert f"[default: {'not set' if field.default is None else field.default}]" in told
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith(("seconds", "bytes"))])
+def test_units_are_in_the_names_and_limits_are_kept(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({name: -1})
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "GALAXYTREE_MAX_BATCH", "7")
+    assert Settings().max_batch == 7
+    assert Settings(max_batch=8).max_batch == 8
+    with pytest.raises(ValidationError):
+        Settings().max_batch = 9  # type: ignore[misc]
+
+
+def test_an_empty_option_is_refused() -> None:
+    ended = CliRunner().invoke(serve, ["--queue-images", ""])
+    assert ended.exit_code == 2
+    assert "queue_images (--queue-images, GALAXYTREE_QUEUE_IMAGES)" in ended.output
+
+
+def test_what_stands_for_a_value() -> None:
+    shown = {option.name: option.metavar for option in serve.params if isinstance(option, cli.click.Option)}
+    assert shown["device"] == "auto|cuda|cpu"
+    assert shown["port"] == "NUMBER"
+    assert shown["model"] == "PATH"
+    assert shown["host"] == "TEXT"
+    assert shown["drain_seconds"] == "SECONDS"

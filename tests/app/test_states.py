@@ -1,0 +1,204 @@
+"""States that a test has to hold still: starting, full, failing, too slow. Real sockets, a server in a thread."""
+
+import select
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.devices import Device
+from app.lifecycle import State
+from app.model import Model
+from app.model_folder import ModelFolder
+from app.refusals import ModelRefusedError
+from app.service import load_model
+from app.settings import Settings
+from tests.galaxies import jpeg
+from tests.hostile.peers import Peer
+from tests.servers import Threaded, load_held, threaded, wait_for
+
+
+@pytest.fixture
+def crowd() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def settings(folder: Path, **fields: object) -> Settings:
+    return Settings.model_validate({"model": folder, "device": "cpu", "drain_seconds": 0, "max_batch": 4, **fields})
+
+
+def post(one: Threaded, image: bytes) -> httpx.Response:
+    return httpx.post(f"{one.url}/classify", content=image, timeout=30)
+
+
+def test_while_it_starts(model_folder: Path) -> None:
+    gate = threading.Event()
+
+    def load_late(folder: ModelFolder, device: Device, all_settings: Settings) -> Model:
+        assert gate.wait(30)
+        return load_model(folder, device, all_settings)
+
+    with threaded(settings(model_folder, retry_after_seconds=7), load_late, ready=False) as one:
+        try:
+            assert httpx.get(f"{one.url}/health/live").is_success
+            assert httpx.get(f"{one.url}/decision-tree").is_success
+            for answer in (httpx.get(f"{one.url}/health/ready"), httpx.get(f"{one.url}/model"), post(one, jpeg())):
+                assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+                assert answer.headers["Retry-After"] == "7"
+        finally:
+            gate.set()
+        wait_for(lambda: httpx.get(f"{one.url}/health/ready").is_success, "the model")
+        assert post(one, jpeg()).is_success
+
+
+@pytest.mark.parametrize("error", [ModelRefusedError("no good"), RuntimeError("no good")])
+def test_a_start_that_fails_ends_the_server(model_folder: Path, error: Exception) -> None:
+    def load_badly(*_: object) -> Model:
+        raise error
+
+    with threaded(settings(model_folder), load_badly, ready=False) as one:
+        wait_for(lambda: one.lifecycle.failure is not None, "the failure")
+        assert "no good" in str(one.lifecycle.failure)
+
+
+def test_a_signal_while_it_starts_ends_it_at_once(model_folder: Path) -> None:
+    gate = threading.Event()
+
+    def load_late(folder: ModelFolder, device: Device, all_settings: Settings) -> Model:
+        assert gate.wait(30)
+        return load_model(folder, device, all_settings)
+
+    with threaded(settings(model_folder, drain_seconds=600), load_late, ready=False) as one:
+        one.server.handle_exit(15, None)
+        gate.set()
+        assert one.lifecycle.state is State.DRAINING
+
+
+def fill(one: Threaded, crowd: ThreadPoolExecutor, count: int) -> list[Future[httpx.Response]]:
+    """Have so many images in service, none of which gets its answer yet."""
+    one.model.gate.clear()
+    waiting = [crowd.submit(post, one, jpeg(seed)) for seed in range(count)]
+    wait_for(lambda: one.app.state.service.admission.images == count, "the queue to fill")
+    return waiting
+
+
+def test_a_full_queue(model_folder: Path, crowd: ThreadPoolExecutor) -> None:
+    with threaded(settings(model_folder, queue_images=6, retry_after_seconds=3), load_held) as one:
+        accepted = fill(one, crowd, 6)
+        refused = [post(one, jpeg()) for _ in range(4)]
+        for answer in refused:
+            assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
+            assert answer.headers["Retry-After"] == "3"
+        assert httpx.get(f"{one.url}/health/ready").json()["code"] == "not_ready"
+        assert httpx.get(f"{one.url}/health/live").is_success
+        one.model.gate.set()
+        assert [answer.result().status_code for answer in accepted] == [200] * 6
+        assert post(one, jpeg()).is_success
+        assert httpx.get(f"{one.url}/health/ready").is_success
+        admission = one.app.state.service.admission
+        assert (admission.images, admission.bytes) == (0, 0)
+
+
+def test_the_last_place_goes_to_who_has_sent_first(model_folder: Path, crowd: ThreadPoolExecutor) -> None:
+    with threaded(settings(model_folder, queue_images=1), load_held) as one:
+        image, slow = jpeg(), Peer(one.port)
+        slow.post(f"Content-Length: {len(image)}")
+        slow.say(image[:-1])
+        wait_for(lambda: one.app.state.service.admission.bytes == len(image) - 1, "the slow one's bytes")
+        (accepted,) = fill(one, crowd, 1)
+        slow.say(image[-1:])
+        assert slow.answer().code == "overloaded"
+        slow.vanish()
+        one.model.gate.set()
+        assert accepted.result().is_success
+
+
+def test_bytes_are_bounded_too(model_folder: Path) -> None:
+    limits = {"max_image_bytes": 100_000, "queue_bytes": 100_000 + 64 * 1024}
+    with threaded(settings(model_folder, **limits)) as one:
+        peers = [Peer(one.port) for _ in range(2)]
+        for each in peers:
+            each.post("Content-Length: 90000")
+            each.say(bytes(85_000))
+        wait_for(lambda: one.app.state.service.admission.bytes >= 80_000, "the bytes of the first")
+        answered, _, _ = select.select([each.socket for each in peers], [], [], 20)
+        assert len(answered) == 1
+        (refused,) = (each for each in peers if each.socket in answered)
+        assert refused.answer().code == "overloaded"
+        for each in peers:
+            each.vanish()
+        wait_for(lambda: one.app.state.service.admission.bytes == 0, "the bytes to be given back")
+
+
+def test_load_grows_batches_by_itself(model_folder: Path, crowd: ThreadPoolExecutor) -> None:
+    with threaded(settings(model_folder), load_held) as one:
+        one.model.batches.clear()
+        accepted = fill(one, crowd, 10)
+        one.model.gate.set()
+        assert all(answer.result().is_success for answer in accepted)
+        assert sum(one.model.batches) == 10
+        assert max(one.model.batches) == 4
+
+
+def test_who_goes_is_dropped_before_costing_a_run(model_folder: Path, crowd: ThreadPoolExecutor) -> None:
+    with threaded(settings(model_folder, max_batch=1), load_held) as one:
+        one.model.batches.clear()
+        (accepted,) = fill(one, crowd, 1)
+        image, gone = jpeg(3), Peer(one.port)
+        gone.post(f"Content-Length: {len(image)}")
+        gone.say(image)
+        admission = one.app.state.service.admission
+        wait_for(lambda: admission.images == 2, "the second image")
+        gone.vanish()
+        wait_for(lambda: admission.images == 1, "the second one's going to be seen")
+        one.model.gate.set()
+        assert accepted.result().is_success
+        assert one.model.batches == [1]
+
+
+def test_an_answer_that_takes_too_long(model_folder: Path) -> None:
+    with threaded(settings(model_folder, request_timeout_seconds=0.3, retry_after_seconds=2), load_held) as one:
+        one.model.gate.clear()
+        answer = post(one, jpeg())
+        one.model.gate.set()
+        assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+        assert answer.headers["Retry-After"] == "2"
+        wait_for(lambda: post(one, jpeg()).is_success, "the next one to be served")
+
+
+def test_a_run_that_fails_fails_its_own_images_only(model_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with threaded(settings(model_folder), load_held) as one:
+        one.model.failing = True
+        answer = post(one, jpeg())
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "/secret/place" not in answer.text
+        assert "/secret/place" in caplog.text
+        one.model.failing = False
+        assert post(one, jpeg()).is_success
+
+
+def test_one_bad_image_in_a_batch_fails_alone(model_folder: Path, crowd: ThreadPoolExecutor) -> None:
+    with threaded(settings(model_folder), load_held) as one:
+        accepted = fill(one, crowd, 3)
+        assert post(one, b"no image").json()["code"] == "undecodable_image"
+        one.model.gate.set()
+        assert all(answer.result().is_success for answer in accepted)
+
+
+def test_what_nobody_foresaw(model_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with threaded(settings(model_folder)) as one:
+
+        @one.app.get("/surprise")
+        async def surprise() -> None:
+            msg = "at /secret/place"
+            raise RuntimeError(msg)
+
+        answer = httpx.get(f"{one.url}/surprise", headers={"X-Request-ID": "surprised"})
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "/secret/place" not in answer.text
+        assert answer.headers["X-Request-ID"] == "surprised"
+        assert "/secret/place" in caplog.text

@@ -1,0 +1,176 @@
+"""The command line: in processes of its own against a running service, and in this one where something is missing."""
+
+import hashlib
+import json
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from app.settings import Settings
+from galaxytree import cli
+from galaxytree.cli import main
+from galaxytree.decision_tree import DecisionTree, load_tree
+from tests.galaxies import jpeg, png
+from tests.servers import Process, galaxytree, threaded
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[str]:
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "b.png").write_bytes(png(2))
+    return [str(tmp_path / "a.jpg"), str(tmp_path / "b.png")]
+
+
+def run(*words: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, words, env={f"GALAXYTREE_{name.upper()}": it for name, it in environment.items()})
+
+
+def test_images_through_a_service(service: Process, images: list[str]) -> None:
+    ended = galaxytree("classify", *images, server=service.url)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert images[0] in ended.stdout
+    assert load_tree("galaxy-zoo-2").questions[0].text in ended.stdout
+    assert "%" in ended.stdout
+
+
+def test_json_through_a_service_and_in_this_process_is_the_same(
+    service: Process, images: list[str], model_folder: Path
+) -> None:
+    served = galaxytree("classify", *images, "--server", service.url, "--json")
+    local = galaxytree("classify", *images, "--local", "--json", model=str(model_folder), device="cpu")
+    assert (served.returncode, local.returncode) == (0, 0), (served, local)
+    assert served.stdout == local.stdout
+    first, second = map(json.loads, served.stdout.splitlines())
+    assert [first["file"], second["file"]] == images
+    assert len(first["scores"]) == 37
+
+
+def test_what_fails_is_listed_and_the_rest_goes_on(service: Process, images: list[str], tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    odd = [str(tmp_path / "nowhere.jpg"), str(tmp_path), str(tmp_path / "text.jpg")]
+    ended = run("classify", odd[0], images[0], odd[1], odd[2], images[1], "--json", server=service.url)
+    assert ended.exit_code == 1
+    assert [json.loads(line)["file"] for line in ended.stdout.splitlines()] == images
+    listed = ended.stderr.splitlines()
+    assert listed[0] == f"{odd[0]}: unreadable_file: No such file or directory"
+    assert listed[1] == f"{odd[1]}: unreadable_file: Is a directory"
+    assert listed[2].startswith(f"{odd[2]}: undecodable_image: ")
+    assert listed[3] == "3 of 5 images failed"
+
+
+def test_scores_alone(service: Process, images: list[str]) -> None:
+    ended = run("classify", images[0], "--detail", "scores", server=service.url)
+    assert ended.exit_code == 0
+    assert len(ended.stdout.splitlines()) == 38
+    assert "  Class11.6    " in ended.stdout
+
+
+def test_nobody_answers(images: list[str]) -> None:
+    ended = run("classify", *images, server="http://127.0.0.1:1")
+    assert ended.exit_code == 1
+    assert ended.stderr.count(": unreachable: ") == 2
+
+
+@pytest.mark.parametrize("server", ["localhost:8000", "ftp://a", "http://", "http://a:b"])
+def test_an_address_that_is_none(images: list[str], server: str) -> None:
+    ended = run("classify", *images, "--server", server)
+    assert ended.exit_code == 2
+    assert "no address of a service" in ended.stderr
+
+
+def test_a_key_is_asked_for_once(model_folder: Path, images: list[str], tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f'[[keys]]\nname = "a"\nsha256 = "{hashlib.sha256(b"sesame").hexdigest()}"\n')
+    with threaded(Settings(model=model_folder, device="cpu", api_keys_file=keys, max_batch=1)) as one:
+        assert run("classify", *images, server=one.url, api_key="sesame").exit_code == 0
+        ended = run("classify", *images, "--server", one.url)
+    assert ended.exit_code == 2
+    assert ended.stderr.count("unauthorized") == 1
+    assert "GALAXYTREE_API_KEY" in ended.stderr
+
+
+def test_a_call_without_images() -> None:
+    assert run("classify").exit_code == 2
+
+
+def test_a_model_that_is_refused(images: list[str], tmp_path: Path) -> None:
+    ended = run("classify", *images, "--local", model=str(tmp_path))
+    assert ended.exit_code == 2
+    assert "there is no model in" in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["galaxy-zoo-2", "candels"])
+def test_a_tree(name: str) -> None:
+    ended = run("tree", name)
+    assert ended.exit_code == 0
+    for question in load_tree(name).questions:
+        assert question.text in ended.output
+    for column in load_tree(name).columns:
+        assert column in ended.output
+    assert DecisionTree.model_validate_json(run("tree", name, "--json").output) == load_tree(name)
+
+
+def test_the_tree_that_is_meant() -> None:
+    assert run("tree").output == run("tree", "galaxy-zoo-2").output
+    assert "add up to Class1.2" in run("tree").output
+
+
+def test_a_tree_that_does_not_exist() -> None:
+    ended = run("tree", "oak")
+    assert ended.exit_code == 2
+    assert "known are candels, galaxy-zoo-2" in ended.stderr
+
+
+def options() -> list[tuple[str, click.Option]]:
+    return [
+        (name, option)
+        for name, command in sorted(main.commands.items())
+        for option in command.params
+        if isinstance(option, click.Option)
+    ]
+
+
+@pytest.mark.parametrize(("name", "option"), options())
+def test_every_option_is_an_environment_variable_and_explained(name: str, option: click.Option) -> None:
+    told = " ".join(run(name, "--help").output.split())
+    assert str(option.envvar).startswith("GALAXYTREE_")
+    assert str(option.envvar) in told
+    assert option.opts[-1] in told
+    assert option.help
+
+
+def test_the_service_s_command_is_found() -> None:
+    assert "serve" in run("--help").output
+    assert "--max-image-bytes" in run("serve", "--help").output
+    assert run("dance").exit_code == 2
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = EntryPoints(
+        [
+            EntryPoint("serve", "no_such_package.cli:serve", "galaxytree.commands"),
+            EntryPoint("local", "no_such_package.local:Engine", "galaxytree.engines"),
+        ]
+    )
+    monkeypatch.setattr(cli, "entry_points", found.select)
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_what_is_not_installed_says_how_to_install_it(images: list[str]) -> None:
+    assert "Not installed: pip install 'galaxytree[serve]'" in run("--help").output
+    for words in (["serve", "--port", "1"], ["classify", "--local", *images]):
+        ended = run(*words)
+        assert ended.exit_code == 2
+        assert "no_such_package" in ended.stderr
+        assert "pip install 'galaxytree[serve]'" in ended.stderr
+
+
+def test_no_engine_at_all(monkeypatch: pytest.MonkeyPatch, images: list[str]) -> None:
+    monkeypatch.setattr(cli, "entry_points", lambda **_: [])
+    ended = run("classify", "--local", *images)
+    assert ended.exit_code == 2
+    assert "no engine" in ended.stderr

@@ -1,0 +1,193 @@
+"""Bodies that are too large, never end, stall or break off, each over a real socket."""
+
+import socket
+
+import httpx
+import pytest
+
+from tests.conftest import BODY_TIMEOUT_SECONDS, MAX_IMAGE_BYTES
+from tests.galaxies import jpeg, jpeg_of_bytes
+from tests.hostile.peers import Peer, peer
+from tests.servers import Process, wait_for
+
+BOUNDARY = "galaxy"
+FORM = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
+
+
+def form_body(data: bytes, name: str = "file", filename: str = '; filename="a.jpg"') -> bytes:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'
+    return head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+def send_declared(one: Peer, data: bytes) -> None:
+    one.post(f"Content-Length: {len(data)}")
+    one.say(data)
+
+
+def send_chunked(one: Peer, data: bytes) -> None:
+    one.post("Transfer-Encoding: chunked")
+    for start in range(0, len(data), 50_000):
+        one.chunk(data[start : start + 50_000])
+    one.chunk(b"")
+
+
+def send_form(one: Peer, data: bytes) -> None:
+    body = form_body(data)
+    one.post(FORM, f"Content-Length: {len(body)}")
+    one.say(body)
+
+
+def send_chunked_form(one: Peer, data: bytes) -> None:
+    body = form_body(data)
+    one.post(FORM, "Transfer-Encoding: chunked")
+    for start in range(0, len(body), 50_000):
+        one.chunk(body[start : start + 50_000])
+    one.chunk(b"")
+
+
+@pytest.mark.parametrize("send", [send_declared, send_chunked, send_form, send_chunked_form])
+def test_the_limit_on_bytes_is_exact(service: Process, send: object) -> None:
+    assert callable(send)
+    with peer(service.port) as one:
+        send(one, jpeg_of_bytes(MAX_IMAGE_BYTES))
+        answer = one.answer()
+        assert answer.status == 200, answer.body
+        # The same connection serves the next one, which is a byte too large.
+        send(one, jpeg_of_bytes(MAX_IMAGE_BYTES + 1))
+        answer = one.answer()
+        assert (answer.status, answer.code) == (413, "payload_too_large")
+
+
+def test_a_declared_giant_is_refused_without_a_byte_read(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post("Content-Length: 1000000000000")
+        answer = one.answer()
+        assert (answer.status, answer.code) == (413, "payload_too_large")
+        assert answer.headers["connection"] == "close"
+        assert one.is_closed()
+
+
+def test_who_asks_before_sending_never_gets_to_send_a_giant(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post("Content-Length: 1000000000", "Expect: 100-continue")
+        answer = one.answer()
+        # An interim answer would have been read as the first one.
+        assert (answer.status, answer.code) == (413, "payload_too_large")
+
+
+def test_who_asks_before_sending_gets_to_send_an_image(service: Process) -> None:
+    data = jpeg()
+    with peer(service.port) as one:
+        one.post(f"Content-Length: {len(data)}", "Expect: 100-continue")
+        assert one.socket.recv(1024).startswith(b"HTTP/1.1 100 Continue")
+        one.say(data)
+        assert one.answer().status == 200
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 40000000", "Transfer-Encoding: chunked"])
+def test_one_who_sends_without_listening_still_finds_the_answer(service: Process, head: str) -> None:
+    with peer(service.port) as one:
+        one.post(head)
+        piece = bytes(20_000)
+        piece = piece if "Length" in head else b"%x\r\n%b\r\n" % (len(piece), piece)
+        one.say_until_cut_off(piece, 10_000_000)
+        answer = one.answer()
+        assert (answer.status, answer.code) == (413, "payload_too_large")
+
+
+def test_an_endless_body_is_cut_off(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post("Transfer-Encoding: chunked")
+        piece = bytes(100_000)
+        sent = one.say_until_cut_off(b"%x\r\n%b\r\n" % (len(piece), piece), 1 << 40)
+        assert sent < 1 << 40
+
+
+@pytest.mark.parametrize("start", [b"", b"\xff\xd8\xff"])
+def test_a_body_that_stalls(service: Process, start: bytes) -> None:
+    with peer(service.port) as one:
+        one.post("Content-Length: 1000")
+        one.say(start)
+        answer = one.answer()
+        assert (answer.status, answer.code) == (408, "body_timeout")
+        assert answer.headers["connection"] == "close"
+
+
+def test_a_body_that_trickles_stalls_too(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post("Transfer-Encoding: chunked")
+        one.socket.settimeout(BODY_TIMEOUT_SECONDS / 7)
+        for _ in range(100):
+            one.chunk(b"\xff")
+            try:
+                one.socket.recv(1, socket.MSG_PEEK)
+                break
+            except TimeoutError:
+                continue
+        one.socket.settimeout(20)
+        assert one.answer().code == "body_timeout"
+
+
+def test_a_multipart_body_that_stalls(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post(FORM, "Content-Length: 1000")
+        one.say(form_body(b"")[:80])
+        assert one.answer().code == "body_timeout"
+
+
+def test_who_goes_in_the_middle_leaves_no_traceback(service: Process) -> None:
+    for headers in (["Content-Length: 100000"], [FORM, "Content-Length: 100000"]):
+        one = Peer(service.port)
+        one.post(*headers, "X-Request-ID: gone-in-the-middle")
+        one.say(form_body(b"\xff\xd8\xff")[:100])
+        one.vanish()
+    assert httpx.get(f"{service.url}/health/ready").is_success
+    assert "Traceback" not in service.log
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (form_body(b"data", name="picture"), "no complete part `file`"),
+        (form_body(b"data", filename=""), "no complete part `file`"),
+        (b"no form at all", "can't be read"),
+        (form_body(b"data")[:-20], "no complete part `file`"),
+        (form_body(b"data").replace(b'name="file"; ', b""), "can't be read"),
+        (form_body(b"data")[: -len(BOUNDARY) - 6] + form_body(b"data"), "Too many files"),
+        (b"", "no complete part `file`"),
+    ],
+)
+def test_malformed_forms(service: Process, body: bytes, says: str) -> None:
+    with peer(service.port) as one:
+        one.post(FORM, f"Content-Length: {len(body)}")
+        one.say(body)
+        answer = one.answer()
+        assert (answer.status, answer.code) == (422, "invalid_request")
+        assert says in answer.body.decode()
+
+
+def test_a_form_without_a_boundary(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post("Content-Type: multipart/form-data", "Content-Length: 4")
+        one.say(b"data")
+        answer = one.answer()
+        assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+def test_a_body_for_a_call_that_takes_none_is_not_kept(service: Process) -> None:
+    with peer(service.port) as one:
+        one.post("Content-Length: 1000000000", path="/nowhere")
+        answer = one.answer()
+        assert (answer.status, answer.code) == (404, "not_found")
+        assert answer.headers["connection"] == "close"
+
+
+def test_a_crowd_of_the_rude_leaves_the_service_well(service: Process) -> None:
+    crowd = [Peer(service.port) for _ in range(40)]
+    for number, one in enumerate(crowd):
+        one.post("Content-Length: 100000")
+        one.say(bytes(number))
+    assert httpx.post(f"{service.url}/classify", content=jpeg()).is_success
+    for one in crowd:
+        one.vanish()
+    wait_for(lambda: httpx.get(f"{service.url}/health/ready").is_success, "the service to be well")

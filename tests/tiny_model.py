@@ -1,0 +1,113 @@
+"""A small network as real ONNX, with its card: what the service needs of a model, without the training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
+from galaxytree.decision_tree import DecisionTree, load_tree
+from galaxytree.imaging import Framing
+
+FRAMING = Framing(size=32, field=288 / 424)
+CELLS = 4
+
+
+def write_model(
+    folder: Path,
+    *,
+    tree: str = "galaxy-zoo-2",
+    consistent: bool = True,
+    factor: float = 8.0,
+    columns: int | None = None,
+    output: str = "scores",
+    metadata: dict[str, str | None] | None = None,
+    card: dict[str, Any] | None = None,
+) -> Path:
+    """Write a model whose scores depend on the picture, and add up unless `consistent` is false; return its folder."""
+    table = load_tree(tree)
+    folder.mkdir(parents=True, exist_ok=True)
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "version": "2026.11.1",
+        "tree": tree,
+        "columns": list(table.columns),
+        "framing": FRAMING.model_dump(),
+    }
+    model = _network(table, columns or len(table.columns), output, factor, consistent=consistent)
+    kept = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
+    for key, value in {**kept, **(metadata or {})}.items():
+        if value is not None:
+            model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model)
+    onnx.save(model, folder / MODEL_FILE)
+    rest = {
+        "sha256": sha256_of(folder / MODEL_FILE),
+        "network": {"architecture": "none to speak of"},
+        "provenance": {"weights": "random"},
+        "metrics": {},
+        "citations": (),
+        "licence": "MIT",
+        "limits": "measured nowhere",
+    }
+    ModelCard.model_validate({**fields, **rest, **(card or {})}).write(folder)
+    return folder
+
+
+def _network(table: DecisionTree, columns: int, output: str, factor: float, *, consistent: bool) -> onnx.ModelProto:
+    size, per_cell = FRAMING.size, FRAMING.size // CELLS
+    random = np.random.default_rng(0)
+    constants = {
+        "scale": np.array(1 / 255, np.float32),
+        "cells": np.array([-1, CELLS, per_cell, CELLS, per_cell, 3], np.int64),
+        "within": np.array([2, 4], np.int64),
+        "flat": np.array([-1, CELLS * CELLS * 3], np.int64),
+        "weights": (factor * random.normal(size=(CELLS * CELLS * 3, columns))).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["floats", "scale"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "cells"], ["in_cells"]),
+        helper.make_node("ReduceMean", ["in_cells", "within"], ["means"], keepdims=0),
+        helper.make_node("Reshape", ["means", "flat"], ["features"]),
+        helper.make_node("MatMul", ["features", "weights"], ["raw" if consistent else output]),
+    ]
+    if consistent:
+        nodes += _down_the_tree(table, output, constants)
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", size, size, 3])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", columns])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def _down_the_tree(table: DecisionTree, output: str, constants: dict[str, Any]) -> list[onnx.NodeProto]:
+    constants["last"] = np.array([1], np.int64)
+    nodes = []
+    for question in table.order:
+        own = table.slices[question.id]
+        constants[f"{question.id}.from"] = np.array([own.start], np.int64)
+        constants[f"{question.id}.to"] = np.array([own.stop], np.int64)
+        edges = [f"{question.id}.from", f"{question.id}.to", "last"]
+        nodes.append(helper.make_node("Slice", ["raw", *edges], [f"{question.id}.raw"]))
+        shares = question.id if question.parent is None else f"{question.id}.shares"
+        nodes.append(
+            helper.make_node("Sigmoid", [f"{question.id}.raw"], [shares])
+            if question.independent
+            else helper.make_node("Softmax", [f"{question.id}.raw"], [shares], axis=-1)
+        )
+        if question.parent is not None:
+            parent = next(one for one in table.questions if question.parent in [answer.id for answer in one.answers])
+            position = table.index[question.parent] - table.slices[parent.id].start
+            constants[f"{question.id}.parent"] = np.array([position], np.int64)
+            weight = f"{question.id}.weight"
+            nodes.append(helper.make_node("Gather", [parent.id, f"{question.id}.parent"], [weight], axis=1))
+            nodes.append(helper.make_node("Mul", [shares, weight], [question.id]))
+    nodes.append(helper.make_node("Concat", [question.id for question in table.questions], [output], axis=1))
+    return nodes
