@@ -6,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 
-from app import cli
 from app.cli import serve
 from app.settings import Settings
 
@@ -18,7 +17,7 @@ def test_every_setting_is_an_option_and_an_environment_variable() -> None:
         assert f"GALAXYTREE_{name.upper()}" in told
         assert field.title
         assert field.description
-        assert f"[default: {'not set' if field.default is None else field.default}]" in told
+        assert f"default: {'(not set)' if field.default is None else field.default}]" in told
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith(("seconds", "bytes"))])
@@ -38,13 +37,23 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_empty_option_is_refused() -> None:
     ended = CliRunner().invoke(serve, ["--queue-images", ""])
     assert ended.exit_code == 2
-    assert "queue_images (--queue-images, GALAXYTREE_QUEUE_IMAGES)" in ended.output
+    assert "--queue-images" in ended.output
 
 
-def test_what_stands_for_a_value() -> None:
-    shown = {option.name: option.metavar for option in serve.params if isinstance(option, cli.click.Option)}
-    assert shown["device"] == "auto|cuda|cpu"
-    assert shown["port"] == "NUMBER"
-    assert shown["model"] == "PATH"
-    assert shown["host"] == "TEXT"
-    assert shown["drain_seconds"] == "SECONDS"
+def test_a_value_out_of_bounds_is_refused_by_option_and_variable() -> None:
+    ended = CliRunner().invoke(serve, ["--queue-images", "0"])
+    assert ended.exit_code == 2
+    assert "--queue-images (GALAXYTREE_QUEUE_IMAGES): " in ended.output
+
+
+def test_bounds_that_contradict_each_other_are_refused() -> None:
+    ended = CliRunner().invoke(serve, ["--queue-bytes", "10"])
+    assert ended.exit_code == 2
+    assert "queue_bytes must be at least" in ended.output
+
+
+def test_units_stand_for_values() -> None:
+    told = CliRunner().invoke(serve, ["--help"]).output
+    assert "--drain-seconds SECONDS" in told
+    assert "--max-image-bytes BYTES" in told
+    assert "[auto|cuda|cpu]" in told
