@@ -72,9 +72,9 @@ def test_cuda_where_there_is_none(model_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"port": "70000"}, "port (--port, GALAXYTREE_PORT)"),
-        ({"device": "tpu"}, "device (--device, GALAXYTREE_DEVICE)"),
-        ({"max_batch": "many"}, "max_batch"),
+        ({"port": "70000"}, "--port (GALAXYTREE_PORT)"),
+        ({"device": "tpu"}, "'--device' (env var: 'GALAXYTREE_DEVICE')"),
+        ({"max_batch": "many"}, "'--max-batch' (env var: 'GALAXYTREE_MAX_BATCH')"),
         ({"queue_bytes": "1000"}, "queue_bytes must be at least"),
     ],
 )
