@@ -7,6 +7,7 @@ framing.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxytree.card import sha256_of
-from galaxytree.decision_tree import DecisionTree, load_tree
+from galaxytree.decision_tree import DecisionTree, UnknownTreeError, load_tree
 from galaxytree.imaging import Framing
 
 
 class ArrayFileError(ValueError):
     """A file that is no array file of galaxies, or one of another tree; the message says what to do."""
+
+
+class Images:
+    """Images of some rows of an array file, read from it when they are asked for.
+
+    Parameters
+    ----------
+    pixels : array of uint8, shape [M, S, S, 3]
+        All images of the file, mapped from it.
+    rows : array of int, shape [N]
+        Which of them these are.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8], rows: NDArray[np.intp]) -> None:
+        self._pixels = pixels
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N, S, S, 3]."""
+        return (len(self), *self._pixels.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that all of them take."""
+        return math.prod(self.shape)
+
+    def __getitem__(self, chosen: int | slice | NDArray[np.intp] | NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Read one, uint8 [S, S, 3], or some of them, uint8 [n, S, S, 3]."""
+        return np.asarray(self._pixels[self._rows[chosen]])
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Images":
+        """Return those that a mask or a list of positions chooses, without reading them."""
+        return Images(self._pixels, self._rows[chosen])
 
 
 @dataclass(frozen=True)
@@ -33,8 +71,8 @@ class Galaxies:
     Attributes
     ----------
     names : array of str, shape [N]
-    images : array of uint8, shape [N, S, S, 3]
-        In memory, or mapped from the file.
+    images : Images
+        uint8, shape [N, S, S, 3].
     votes : array of float32, shape [N, columns]
         NaN where a vote is not known.
     validation : array of bool, shape [N]
@@ -47,7 +85,7 @@ class Galaxies:
     """
 
     names: NDArray[np.str_]
-    images: NDArray[np.uint8]
+    images: Images
     votes: NDArray[np.float32]
     validation: NDArray[np.bool_]
     tree: DecisionTree
@@ -62,7 +100,7 @@ class Galaxies:
         return replace(
             self,
             names=self.names[chosen],
-            images=self.images[chosen],
+            images=self.images.where(chosen),
             votes=self.votes[chosen],
             validation=self.validation[chosen],
         )
@@ -81,9 +119,12 @@ def read_galaxies(path: Path) -> Galaxies:
             names = file["names"].asstr()[:].astype(np.str_)
             votes, validation = file["votes"][:], file["validation"][:]
             tree, framing = load_tree(file.attrs["tree"]), Framing.model_validate_json(file.attrs["framing"])
-            columns, images = json.loads(file.attrs["columns"]), file["images"]
-            offset, shape = images.id.get_offset(), (len(names), *images.shape[1:])
-    except (OSError, KeyError) as error:
+            columns, stored = json.loads(file.attrs["columns"]), file["images"]
+            offset, shape = stored.id.get_offset(), (len(names), *stored.shape[1:])
+    except UnknownTreeError as error:
+        msg = f"{path}: {error}; prepare it again"
+        raise ArrayFileError(msg) from error
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         msg = f"{path} is no array file of galaxies; make one with: python -m training prepare"
         raise ArrayFileError(msg) from error
     if tuple(columns) != tree.columns:
@@ -92,7 +133,8 @@ def read_galaxies(path: Path) -> Galaxies:
     pixels: NDArray[np.uint8] = (
         np.memmap(path, np.uint8, "r", offset, shape) if len(names) else np.empty(shape, np.uint8)
     )
-    return Galaxies(names, pixels, votes, validation, tree, framing, sha256_of(path))
+    images = Images(pixels, np.arange(len(names)))
+    return Galaxies(names, images, votes, validation, tree, framing, sha256_of(path))
 
 
 class ArrayWriter:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.arrays import Galaxies
+from training.arrays import Galaxies, Images
 
 _IN_MEMORY_BYTES = 8 * 2**30
 _ON_DEVICE_PART = 0.3
@@ -40,10 +40,10 @@ class Batches:
         self._votes = torch.from_numpy(galaxies.votes)
         self._resident: Tensor | None = None
         if device.type == "cuda" and galaxies.images.nbytes < _ON_DEVICE_PART * torch.cuda.mem_get_info(device)[1]:
-            self._resident = torch.from_numpy(np.ascontiguousarray(galaxies.images)).to(device)
-        self._images = galaxies.images
+            self._resident = torch.from_numpy(galaxies.images[:]).to(device)
+        self._images: Images | NDArray[np.uint8] = galaxies.images
         if self._resident is None and galaxies.images.nbytes < _IN_MEMORY_BYTES:
-            self._images = np.ascontiguousarray(galaxies.images)
+            self._images = galaxies.images[:]
 
     @property
     def steps(self) -> int:

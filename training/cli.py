@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import click
 from pydantic import Field
 
+from galaxytree.decision_tree import UnknownTreeError
 from galaxytree.options import Options, options_of, settings_from
 from training.arrays import ArrayFileError, Galaxies, read_galaxies
 from training.evaluate import ModelFileError, evaluate, plot, shipped_model
@@ -62,7 +63,8 @@ def prepare_command(sources: tuple[Path, ...], **given: Any) -> None:  # noqa: A
 def train_command(**given: Any) -> None:  # noqa: ANN401
     """Train a network, or take up the run that lies in --run where it was left.
 
-    On several GPUs: torchrun --nproc-per-node=4 -m training train.
+    On several GPUs: torchrun --nproc-per-node=4 -m -- training train. Without the two dashes torchrun takes --run for
+    an option of its own.
     """
     settings = settings_from(TrainSettings, given)
     with _explaining():
@@ -105,7 +107,7 @@ def _explaining() -> Iterator[None]:
     """Turn errors that say what to do into a sentence and exit status 2."""
     try:
         yield
-    except (ArrayFileError, ExportError, ModelFileError, NothingToPrepareError, RunError) as error:
+    except (ArrayFileError, ExportError, ModelFileError, NothingToPrepareError, RunError, UnknownTreeError) as error:
         raise click.UsageError(str(error)) from error
 
 

@@ -1,13 +1,15 @@
 """How near a model file comes to the volunteers' votes, on galaxies it never saw."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from galaxytree.card import MODEL_FILE, ModelCard
+from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree
 from training.arrays import ArrayFileError, Galaxies
 from training.metrics import Votes, agreement, rmse, rmse_by_column, rmse_by_question
@@ -68,7 +70,16 @@ class Evaluation:
 
     def json(self) -> str:
         """Return the figures as JSON."""
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps(_without_nan(asdict(self)), indent=2)
+
+
+def _without_nan(figures: Any) -> Any:  # noqa: ANN401  (a figure, or a dictionary or tuple of them)
+    """Say null, as JSON has no other word for it, where there was nothing to measure."""
+    if isinstance(figures, dict):
+        return {name: _without_nan(value) for name, value in figures.items()}
+    if isinstance(figures, tuple):
+        return [_without_nan(value) for value in figures]
+    return None if isinstance(figures, float) and math.isnan(figures) else figures
 
 
 def shipped_model(models: Path = MODELS) -> Path:
@@ -114,10 +125,14 @@ def evaluate(model: Path, galaxies: Galaxies) -> tuple[Evaluation, Votes]:
     if (card.tree, card.framing) != (galaxies.tree.name, galaxies.framing):
         msg = f"{card.name} wants the tree {card.tree} and {card.framing}; prepare the data so"
         raise ModelFileError(msg)
+    path = model / MODEL_FILE
+    if not path.is_file() or sha256_of(path) != card.sha256:
+        msg = f"{path} is not the file that its card describes (sha256 {card.sha256}); export it again"
+        raise ModelFileError(msg)
     if not len(galaxies):
         msg = "the array file sets no galaxies aside for validation"
         raise ArrayFileError(msg)
-    scores = predict_onnx(model / MODEL_FILE, galaxies.images)
+    scores = predict_onnx(path, galaxies.images)
     return Evaluation.of(galaxies.tree, scores, galaxies.votes), scores
 
 

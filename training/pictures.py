@@ -1,7 +1,6 @@
 """Where pictures come from: a folder of JPEGs, a zip or a tar file of them, each picture read when it is wanted."""
 
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,18 +50,17 @@ def _reading(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], b
 
 
 def _in_tar(path: Path) -> Iterator[Picture]:
-    archive = tarfile.open(path, "r:")  # noqa: SIM115  (stays open for as long as its pictures are read)
-    taking_turns = threading.Lock()
-    for entry in archive:
-        if entry.isfile() and _is_picture(entry.name):
-            yield Picture(PurePosixPath(entry.name).stem, _extracting(archive, entry, taking_turns))
+    with tarfile.open(path, "r:") as archive:
+        for entry in archive:
+            if entry.isfile() and _is_picture(entry.name):
+                yield Picture(PurePosixPath(entry.name).stem, _part_of(path, entry.offset_data, entry.size))
 
 
-def _extracting(archive: tarfile.TarFile, entry: tarfile.TarInfo, taking_turns: threading.Lock) -> Callable[[], bytes]:
+def _part_of(path: Path, offset: int, size: int) -> Callable[[], bytes]:
     def read() -> bytes:
-        with taking_turns:
-            file = archive.extractfile(entry)
-            return file.read() if file else b""
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
 
     return read
 

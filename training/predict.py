@@ -9,10 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from training.arrays import Images
+
+Pixels = Images | NDArray[np.uint8]
+
 BATCH = 250
 
 
-def predict(model: nn.Module, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+def predict(model: nn.Module, images: Pixels, device: torch.device) -> NDArray[np.float32]:
     """Score images [N, S, S, 3] with a module in evaluation mode; returns float32 [N, columns]."""
     model.eval()
 
@@ -24,7 +28,7 @@ def predict(model: nn.Module, images: NDArray[np.uint8], device: torch.device) -
     return _in_batches(run, images)
 
 
-def predict_onnx(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict_onnx(model: Path, images: Pixels) -> NDArray[np.float32]:
     """Score images [N, S, S, 3] with an ONNX file on the CPU; returns float32 [N, columns]."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
@@ -35,9 +39,7 @@ def predict_onnx(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return _in_batches(run, images)
 
 
-def _in_batches(
-    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: NDArray[np.uint8]
-) -> NDArray[np.float32]:
+def _in_batches(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: Pixels) -> NDArray[np.float32]:
     return np.concatenate(
         [run(np.ascontiguousarray(images[first : first + BATCH])) for first in range(0, len(images), BATCH)]
     )

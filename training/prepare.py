@@ -1,9 +1,11 @@
 """Pictures and tables of votes into one array file, with a report of all that could not be used."""
 
+import csv
 import hashlib
 import json
 import tarfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from tqdm import tqdm
 
-from galaxytree.decision_tree import load_tree
+from galaxytree.decision_tree import DecisionTree, load_tree
 from galaxytree.imaging import (
     GALAXY_ZOO_FRAMING,
     Framing,
@@ -42,7 +44,17 @@ from training.votes import (
     tables_in,
 )
 
-_UNREADABLE = (OSError, zipfile.BadZipFile, tarfile.TarError, UnicodeDecodeError, WrongHeaderError)
+_UNREADABLE = (
+    OSError,
+    EOFError,  # a gzipped file that is cut off
+    zlib.error,  # a compressed file that is damaged
+    zipfile.BadZipFile,
+    RuntimeError,  # a zip file with a password, or packed in a way that Python does not know
+    tarfile.TarError,
+    csv.Error,
+    UnicodeDecodeError,
+    WrongHeaderError,
+)
 _AHEAD = 256
 
 
@@ -124,7 +136,7 @@ def prepare(sources: Iterable[Path], settings: PrepareSettings) -> Report:
         If no galaxy has both a picture and votes.
     """
     tree, framing, report = load_tree(settings.tree), Framing(size=settings.size, field=settings.field), Report()
-    found = _sort(sources, report)
+    found = _sort(sources, tree, report)
 
     votes = Votes()
     for path in found.tables.get("solutions", []):
@@ -137,14 +149,17 @@ def prepare(sources: Iterable[Path], settings: PrepareSettings) -> Report:
         report.problem(what, where)
 
     pictures = _with_votes(found, votes, report)
-    for name in votes.rows.keys() - pictures.keys():
+    for name in sorted(votes.rows.keys() - pictures.keys()):
         report.problem("row without a picture", name)
     if not pictures:
         msg = f"no galaxy has both votes and a picture ({len(votes.rows)} rows of votes were read)"
         raise NothingToPrepareError(msg)
 
-    chosen = {name for path in found.tables.get("ids", []) for name in read_ids(path)}
-    for name in chosen - pictures.keys():
+    chosen: set[str] = set()
+    for path in found.tables.get("ids", []):
+        with _listing_failure(report, path):
+            chosen |= read_ids(path)
+    for name in sorted(chosen - pictures.keys()):
         report.problem("validation id without votes or without a picture", name)
     with ArrayWriter(settings.output, tree, framing, len(pictures)) as writer:
         for picture, image in _decoded(pictures.values(), framing, report):
@@ -152,32 +167,35 @@ def prepare(sources: Iterable[Path], settings: PrepareSettings) -> Report:
             writer.append(picture.name, image, votes.rows[picture.name], validation=held_out)
             report.counts["galaxies"] += 1
             report.counts["galaxies set aside for validation"] += held_out
+        if not report.counts["galaxies"]:
+            msg = f"no galaxy has both votes and a picture that can be decoded ({len(pictures)} pictures were tried)"
+            raise NothingToPrepareError(msg)
         writer.note({"counts": report.counts, "sources": [path.name for path in found.pictures]})
     report.write(settings.report_file)
     return report
 
 
-def _sort(sources: Iterable[Path], report: Report) -> _Sources:
+def _sort(sources: Iterable[Path], tree: DecisionTree, report: Report) -> _Sources:
     """Tell tables from pictures, and look one level into folders."""
     found = _Sources()
     for source in sources:
         if not source.is_dir():
-            _sort_file(source, found, report)
+            _sort_file(source, tree, found, report)
             continue
         inside = sorted(source.iterdir())
         for path in inside:
             if path.is_file() and (is_archive(path) or path.suffix.lower() in {".csv", ".gz"}):
-                _sort_file(path, found, report)
+                _sort_file(path, tree, found, report)
         found.pictures += [path for path in (source, *inside) if path.is_dir() and any(pictures_in(path))]
     return found
 
 
-def _sort_file(path: Path, found: _Sources, report: Report) -> None:
+def _sort_file(path: Path, tree: DecisionTree, found: _Sources, report: Report) -> None:
     with _listing_failure(report, path):
         if is_archive(path) and not _holds_table(path):
             found.pictures.append(path)
             return
-        kind = kind_of(path)
+        kind = kind_of(path, tree)
         if kind == "unknown":
             report.problem("table that is not known by its header", path.name)
         found.tables.setdefault(kind, []).append(path)

@@ -54,8 +54,8 @@ class Votes:
             self.rows[name] = votes.clip(0, 1).astype(np.float32)
 
 
-def kind_of(path: Path) -> Kind:
-    """Tell by its header what a table is."""
+def kind_of(path: Path, tree: DecisionTree) -> Kind:
+    """Tell by its header what a table is, to one who looks for votes on this tree."""
     with open_table(path) as table:
         header = set(table.fieldnames or ())
     if _OBJECT in header:
@@ -64,7 +64,7 @@ def kind_of(path: Path) -> Kind:
         return "mapping"
     if header == {_GALAXY}:
         return "ids"
-    if _GALAXY in header and any(name.startswith("Class") for name in header):
+    if _GALAXY in header and header & set(tree.columns):
         return "solutions"
     return "unknown"
 

@@ -1,0 +1,87 @@
+"""What travels on the wire."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from galaxytree.decision_tree import load_tree
+from galaxytree.schemas import Classification, ImageFacts, ModelName
+
+TREE = load_tree("galaxy-zoo-2")
+MODEL = ModelName(name="made-up", version="2026.11.1", tree=TREE.name)
+IMAGE = ImageFacts(sha256="0" * 64, format="JPEG", width=424, height=300)
+
+some_examples = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+
+
+def as_json(scores: NDArray[Any], *, full: bool = True) -> dict[str, Any]:
+    """Return what a client gets."""
+    text = Classification.of(TREE, scores, MODEL, IMAGE, full=full).model_dump_json(exclude_none=True)
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+@some_examples
+@given(arrays(np.float32, 37, elements=st.floats(0, 1, width=32)))
+def test_scores_meet_every_sum_to_1e_6_as_they_are_written(raw: NDArray[np.float32]) -> None:
+    answer = as_json(TREE.normalise(raw))
+    written = answer["scores"]
+    assert list(written) == list(TREE.columns)
+    TREE.check(np.array(list(written.values())), tolerance=1e-6)
+    for question in answer["questions"]:
+        assert abs(sum(each["score"] for each in question["answers"]) - question["weight"]) < 1e-6
+        for each in question["answers"]:
+            assert each["score"] == written[each["id"]]
+
+
+def test_float32_scores_that_are_off_by_a_rounding_are_written_exactly() -> None:
+    scores = TREE.normalise(np.random.default_rng(1).random((200, 37)).astype(np.float32)) * np.float32(1 + 1e-5)
+    for row in scores:
+        TREE.check(np.array(list(as_json(row, full=False)["scores"].values())), tolerance=1e-7)
+
+
+def test_a_whole_answer() -> None:
+    raw = np.zeros(37)
+    for name, part in {"Class1.1": 0.75, "Class1.2": 0.25, "Class7.2": 1, "Class6.2": 1, "Class2.1": 1}.items():
+        raw[TREE.index[name]] = part
+    answer = as_json(TREE.normalise(raw))
+    assert answer["model"] == {"name": "made-up", "version": "2026.11.1", "tree": "galaxy-zoo-2"}
+    assert answer["image"] == {"sha256": "0" * 64, "format": "JPEG", "width": 424, "height": 300}
+    assert answer["path"] == ["Class1.1", "Class7.2", "Class6.2"]
+    assert answer["summary"] == "A smooth, moderately elongated galaxy; nothing odd."
+    questions = {question["id"]: question for question in answer["questions"]}
+    assert list(questions) == [f"Q{number}" for number in range(1, 12)]
+    edge_on = {"id": "Class2.1", "label": "edge-on", "score": 0.25, "fraction": 1.0}
+    assert questions["Q2"]["weight"] == 0.25
+    assert questions["Q2"]["text"] == "Could this be a disk viewed edge-on?"
+    assert questions["Q2"]["answers"][0] == edge_on
+
+
+def test_fractions_are_0_where_nobody_was_asked() -> None:
+    raw = np.zeros(37)
+    raw[0] = 1.0
+    questions = {question["id"]: question for question in as_json(TREE.normalise(raw))["questions"]}
+    for asked_nobody in ("Q2", "Q3", "Q4", "Q5", "Q9", "Q10", "Q11"):
+        assert questions[asked_nobody]["weight"] == 0
+        assert all(answer["fraction"] == 0 for answer in questions[asked_nobody]["answers"])
+
+
+def test_scores_alone_leave_out_the_rest() -> None:
+    answer = as_json(TREE.normalise(np.ones(37)), full=False)
+    assert set(answer) == {"model", "image", "scores"}
+
+
+def test_what_was_written_is_read_again() -> None:
+    sent = Classification.of(TREE, TREE.normalise(np.ones(37)), MODEL, IMAGE, full=True)
+    assert Classification.model_validate_json(sent.model_dump_json()) == sent
+
+
+def test_a_message_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        MODEL.name = "another"  # type: ignore[misc]

@@ -1,0 +1,153 @@
+"""The exported file: whatever runs it gets what PyTorch gets, and nothing of this machine."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from galaxytree.card import ModelCard, sha256_of
+from galaxytree.decision_tree import load_tree
+from galaxytree.imaging import GALAXY_ZOO_FRAMING
+from tests.training.conftest import Exported, Run, training
+from tests.training.galaxies import draw, write_galaxies
+from training import export as export_module
+from training.export import _rebuild
+from training.networks.classifier import GalaxyClassifier
+from training.predict import predict
+from training.runs import read_checkpoint, read_record
+
+ROOT = Path(__file__).parents[2]
+TREE = load_tree("galaxy-zoo-2")
+
+
+@pytest.fixture(scope="module")
+def session(exported: Exported) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def network(run: Run) -> GalaxyClassifier:
+    weights = read_checkpoint(run.folder / "weights.pt")
+    assert weights is not None
+    return _rebuild(read_record(run.folder), weights)
+
+
+def test_the_file_is_alone_and_sound(exported: Exported) -> None:
+    assert {path.name for path in exported.folder.iterdir()} == {"model.onnx", "card.json"}
+    onnx.checker.check_model(str(exported.folder / "model.onnx"), full_check=True)
+
+
+def test_pixels_go_in_and_consistent_scores_come_out(session: onnxruntime.InferenceSession) -> None:
+    (images,) = session.get_inputs()
+    (scores,) = session.get_outputs()
+    assert (images.name, images.type, images.shape[1:]) == ("images", "tensor(uint8)", [144, 144, 3])
+    assert (scores.name, scores.type, scores.shape[1:]) == ("scores", "tensor(float)", [37])
+    assert isinstance(images.shape[0], str), "the number of images is free"
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_any_number_of_images_gets_the_scores_that_pytorch_gives(
+    session: onnxruntime.InferenceSession, network: GalaxyClassifier, count: int
+) -> None:
+    images = np.stack([draw(thin=bool(seed % 2), seed=100 + seed) for seed in range(count)])
+    scores = session.run(["scores"], {"images": images})[0]
+    assert scores.shape == (count, 37)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, predict(network, images, torch.device("cpu")), rtol=0, atol=1e-4)
+    TREE.check(scores, tolerance=1e-6)
+
+
+def test_extreme_pictures_have_consistent_scores_too(session: onnxruntime.InferenceSession) -> None:
+    random = np.random.default_rng(1).integers(0, 256, (2, 144, 144, 3), np.uint8)
+    flat = np.stack([np.zeros((144, 144, 3), np.uint8), np.full((144, 144, 3), 255, np.uint8)])
+    TREE.check(session.run(["scores"], {"images": np.concatenate([random, flat])})[0], tolerance=1e-6)
+
+
+def test_the_file_says_what_it_is(session: onnxruntime.InferenceSession) -> None:
+    said = session.get_modelmeta().custom_metadata_map
+    assert set(said) == {"name", "version", "tree", "columns", "framing"}
+    assert (said["name"], said["tree"]) == ("made-up", "galaxy-zoo-2")
+    assert json.loads(said["columns"]) == list(TREE.columns)
+    assert json.loads(said["framing"]) == {"size": 144, "field": 288 / 424}
+
+
+def test_nothing_of_this_machine_is_in_the_file_or_the_card(exported: Exported, run: Run) -> None:
+    for name in ("model.onnx", "card.json"):
+        data = (exported.folder / name).read_bytes()
+        for private in (
+            str(ROOT),
+            "site-packages",
+            "/training/networks",
+            '.py"',
+            ".py:",
+            str(run.folder),
+            str(run.data),
+        ):
+            assert private.encode() not in data, (name, private)
+
+
+def test_the_card_tells_all(exported: Exported, run: Run) -> None:
+    card = ModelCard.read(exported.folder)
+    record = read_record(run.folder)
+    assert card.sha256 == sha256_of(exported.folder / "model.onnx")
+    assert (card.name, card.tree, card.columns) == ("made-up", "galaxy-zoo-2", TREE.columns)
+    assert card.framing == GALAXY_ZOO_FRAMING
+    assert card.network["architecture"] == "efficientnet-lite0"
+    assert 3_371_008 < card.network["parameters"] < 3_500_000
+    assert card.network["multiply_adds"] > 1e6
+    assert card.provenance["galaxies"]["sha256"] == sha256_of(run.data)
+    assert card.provenance["commit"] == record["commit"]
+    assert card.provenance["initial_weights"] == "random"
+    assert card.metrics["split"].startswith("validation: 16 galaxies")
+    assert card.metrics["pytorch_against_onnx_runtime"]["largest_difference"] <= 1e-4
+    assert 0 < card.metrics["rmse"] < 1
+    text = " ".join([*card.citations, card.licence, card.provenance["images"], card.provenance["votes"]])
+    for source in ("Willett", "Lintott", "Sloan Digital Sky Survey", "Galaxy Zoo 2", "Kaggle"):
+        assert source in text
+    assert f"made-up {card.version}: RMSE {card.metrics['rmse']}, sha256 {card.sha256}" in exported.result.stdout
+
+
+def test_without_a_validation_split_nothing_is_measured(
+    exported: Exported, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The same network was exported already; that takes its seconds.
+    monkeypatch.setattr(export_module, "_write", lambda *given: shutil.copy(exported.folder / "model.onnx", given[2]))
+    data = write_galaxies(tmp_path / "g.h5", 3, validation=0)
+    result = training("export", "--run", run.folder, "--data", data, "--models", tmp_path, "--name=unmeasured")
+    assert result.exit_code == 0, result.output
+    card = ModelCard.read(tmp_path / "unmeasured")
+    assert card.metrics == {}
+
+
+def test_a_file_that_does_not_do_what_the_network_does_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def otherwise(path: Path, images: np.ndarray) -> np.ndarray:
+        assert path.is_file()
+        return np.full((len(images), 37), 0.5, np.float32)
+
+    monkeypatch.setattr(export_module, "_write", lambda *given: given[2].write_bytes(b"another network"))
+    monkeypatch.setattr(export_module, "predict_onnx", otherwise)
+    result = training("export", "--run", run.folder, "--data", run.data, "--models", tmp_path, "--name=wrong")
+    assert result.exit_code == 2
+    assert "PyTorch and ONNX Runtime differ by" in result.stderr
+    assert not (tmp_path / "wrong" / "card.json").exists()
+
+
+def test_a_run_that_is_not_there_is_refused(run: Run, tmp_path: Path) -> None:
+    result = training("export", "--run", tmp_path / "none", "--data", run.data, "--models", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no run; train one with" in " ".join(result.stderr.split())
+
+
+def test_a_run_that_is_not_finished_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes((run.folder / "run.json").read_bytes())
+    result = training("export", "--run", tmp_path, "--data", run.data, "--models", tmp_path / "models")
+    assert result.exit_code == 2
+    assert "is not finished; go on with" in " ".join(result.stderr.split())
+    assert not (tmp_path / "models").exists()

@@ -1,0 +1,473 @@
+"""Preparing: what Kaggle serves, what Galaxy Zoo 2 released, and whatever is wrong with either."""
+
+import csv
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from galaxytree.decision_tree import load_tree
+from galaxytree.imaging import decode
+from tests.galaxies import draw_galaxy, encode, jpeg, png
+from tests.training.conftest import training
+from tests.training.galaxies import ROUND, THIN, votes_of
+from training.arrays import Galaxies, read_galaxies
+from training.pictures import pictures_in
+from training.votes import kind_of
+
+TREE = load_tree("galaxy-zoo-2")
+KNOWN_TO_PARTIAL = [name for name in TREE.columns if name.partition(".")[0] in {f"Class{n}" for n in (1, 2, 6, 7, 8)}]
+REAL = Path(__file__).parents[2] / ".." / "shared" / "galaxy-zoo"
+
+Rows = Iterable[Sequence[object]]
+
+
+def table(header: Sequence[str], rows: Rows) -> bytes:
+    """Return a CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def solutions(names: Iterable[str], columns: Sequence[str] = TREE.columns) -> bytes:
+    """Return a table as Kaggle's, of galaxies that are round and thin in turn."""
+    rows = []
+    for number, name in enumerate(names):
+        votes = votes_of(*(THIN if number % 2 else ROUND))
+        rows.append([name, *(votes[TREE.index[column]] for column in columns)])
+    return table(["GalaxyID", *columns], rows)
+
+
+def tarred(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+        folder = tarfile.TarInfo("folder.jpg")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    return buffer.getvalue()
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def lay(folder: Path, files: dict[str, bytes]) -> Path:
+    """Put files into a folder."""
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+class Prepared:
+    """What ``prepare`` made of some sources."""
+
+    def __init__(self, output: Path, *words: str | Path) -> None:
+        self.result = training("prepare", *words, "--output", output, "--size=32", "--validation-part=0")
+        assert self.result.exit_code == 0, self.result.output
+        self.galaxies: Galaxies = read_galaxies(output)
+        report = json.loads(output.with_suffix(".report.json").read_text("utf-8"))
+        self.counts: dict[str, int] = report["counts"]
+        self.problems: list[list[str]] = report["problems"]
+
+    @property
+    def names(self) -> set[str]:
+        return set(self.galaxies.names.tolist())
+
+    def votes(self, name: str) -> Any:  # noqa: ANN401  (an array)
+        return self.galaxies.votes[self.galaxies.names.tolist().index(name)]
+
+    def found(self, problem: str) -> list[str]:
+        """Return where a problem was found, and hold that it was counted as often as it is listed."""
+        where = [place for what, place in self.problems if what == problem]
+        assert self.counts.get(problem, 0) == len(where)
+        return where
+
+
+PICTURES = {f"{name}.jpg": jpeg(seed, 64) for seed, name in enumerate(["100008", "100023", "100053", "100078"])}
+NAMES = ["100008", "100023", "100053", "100078"]
+
+
+# What Kaggle serves.
+
+
+@pytest.mark.parametrize("pictures", ["folder", "zip", "tar", "PNGs"])
+@pytest.mark.parametrize("votes", ["csv", "zip", "gz"])
+def test_kaggles_files_are_read_in_every_form(tmp_path: Path, pictures: str, votes: str) -> None:
+    shadow = {"__MACOSX/images_training_rev1/._100008.jpg": b"\0\5\26\7shadow"}
+    in_folder = {f"images_training_rev1/{name}": data for name, data in PICTURES.items()}
+    source = lay(
+        tmp_path / "kaggle",
+        {
+            "folder": in_folder | {"images_training_rev1/._100008.jpg": b"shadow", "images_training_rev1/notes": b""},
+            "zip": {"images_training_rev1.zip": zipped(in_folder | shadow)},
+            "tar": {"images_training_rev1.tar": tarred({f"./{name}": data for name, data in in_folder.items()})},
+            "PNGs": {f"{name}.PNG": png(seed, 64) for seed, name in enumerate(NAMES)},
+        }[pictures],
+    )
+    rows = solutions(NAMES)
+    name = "training_solutions_rev1"
+    lay(
+        source,
+        {
+            "csv": {f"{name}.csv": rows},
+            "zip": {f"{name}.zip": zipped({f"{name}.csv": rows, f"__MACOSX/._{name}.csv": b"\0\5\26\7"})},
+            "gz": {f"{name}.csv.gz": gzip.compress(rows)},
+        }[votes],
+    )
+    prepared = Prepared(tmp_path / "galaxies.h5", source)
+    assert prepared.names == set(NAMES)
+    assert prepared.problems == []
+    assert prepared.counts["galaxies"] == 4
+    np.testing.assert_allclose(prepared.votes("100008"), votes_of(*ROUND), atol=1e-6)
+    np.testing.assert_allclose(prepared.votes("100023"), votes_of(*THIN), atol=1e-6)
+    assert prepared.galaxies.framing.size == 32
+    framed = prepared.galaxies.framing.frame(decode(png(0, 64) if pictures == "PNGs" else PICTURES["100008.jpg"]))
+    np.testing.assert_array_equal(prepared.galaxies.images[prepared.galaxies.names.tolist().index("100008")], framed)
+    assert "4  galaxies" in prepared.result.stderr
+    assert "galaxies.report.json" in prepared.result.stdout
+
+
+def test_files_may_be_named_one_by_one(tmp_path: Path) -> None:
+    lay(tmp_path, {"votes.csv": solutions(NAMES), "pictures.tar": tarred(PICTURES)})
+    assert Prepared(tmp_path / "g.h5", tmp_path / "pictures.tar", tmp_path / "votes.csv").names == set(NAMES)
+
+
+def test_rows_of_five_questions_only_are_kept_and_the_others_are_not_known(tmp_path: Path) -> None:
+    assert len(KNOWN_TO_PARTIAL) == 17
+    source = lay(
+        tmp_path / "source",
+        {"a.csv": solutions(NAMES[:2]), "b.csv": solutions(NAMES[2:], KNOWN_TO_PARTIAL), "i.tar": tarred(PICTURES)},
+    )
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.problems == []
+    assert not np.isnan(prepared.votes("100008")).any()
+    known = ~np.isnan(prepared.votes("100053"))
+    assert {name for name, is_known in zip(TREE.columns, known, strict=True) if is_known} == set(KNOWN_TO_PARTIAL)
+
+
+def test_a_picture_of_the_wanted_size_is_taken_as_it_is(tmp_path: Path) -> None:
+    ready = draw_galaxy(1, 32)
+    source = lay(tmp_path / "s", {"v.csv": solutions(["1"]), "i/1.png": encode(ready, "PNG")})
+    np.testing.assert_array_equal(Prepared(tmp_path / "g.h5", source).galaxies.images[0], ready)
+
+
+def test_the_named_galaxies_are_set_aside_and_unknown_ones_listed(tmp_path: Path) -> None:
+    source = lay(
+        tmp_path / "source",
+        {
+            "votes.csv": solutions(NAMES),
+            "i.tar": tarred(PICTURES),
+            "validation_ids.csv": table(["GalaxyID"], [["100023"], ["100078"], ["999999"]]),
+        },
+    )
+    prepared = Prepared(tmp_path / "g.h5", source)
+    aside = prepared.galaxies.names[prepared.galaxies.validation]
+    assert set(aside.tolist()) == {"100023", "100078"}
+    assert prepared.counts["galaxies set aside for validation"] == 2
+    assert prepared.found("validation id without votes or without a picture") == ["999999"]
+
+
+def test_without_named_galaxies_the_split_follows_from_the_names(tmp_path: Path) -> None:
+    names = [str(number) for number in range(60)]
+    one = png(1, 32)
+
+    def aside(chosen: list[str]) -> set[str]:
+        folder = tmp_path / str(len(chosen))
+        lay(folder, {"v.csv": solutions(chosen), "i.tar": tarred({f"{name}.png": one for name in chosen})})
+        output = folder / "g.h5"
+        result = training("prepare", folder, "--output", output, "--size=32", "--validation-part=0.3")
+        assert result.exit_code == 0
+        galaxies = read_galaxies(output)
+        return set(galaxies.names[galaxies.validation].tolist())
+
+    of_all = aside(names)
+    assert 5 <= len(of_all) <= 35
+    assert aside(names[:30]) == of_all & set(names[:30])
+
+
+# What is wrong with them.
+
+
+def row(name: str, **changes: object) -> list[object]:
+    """Return a sound row of votes with some values replaced, by column (``Class1_1``)."""
+    votes: list[object] = [str(value) for value in votes_of(*ROUND)]
+    for column, value in changes.items():
+        votes[TREE.index[column.replace("_", ".")]] = value
+    return [name, *votes]
+
+
+def test_all_that_is_wrong_is_listed_and_counted_and_the_rest_is_used(tmp_path: Path) -> None:
+    rows = [
+        row("sound"),
+        row("no-picture"),
+        row("cut-off"),
+        row("no-image"),
+        row("gif"),
+        row("too-large", Class1_1=1.2),
+        row("negative", Class1_1=-0.5),
+        row("no-numbers", **{name.replace(".", "_"): "?" for name in TREE.columns}),
+        row("one-missing", Class1_3="", Class7_1="n/a", Class7_2="inf"),
+        row("a-hair-too-large", Class1_1=1.0000004),
+        row("twice"),
+        row("twice", Class1_1=0.5),
+        ["short", "1.0"],
+        [""],
+    ]
+    whole = jpeg(1, 64)
+    source = lay(
+        tmp_path / "source",
+        {
+            "votes.csv": table(["GalaxyID", *TREE.columns], rows),
+            "images/sound.jpg": whole,
+            "images/cut-off.jpg": whole[:-50],
+            "images/no-image.jpg": b"<html>not found</html>",
+            "images/gif.jpg": encode(draw_galaxy(0, 40), "GIF"),
+            "images/too-large.jpg": whole,
+            "images/negative.jpg": whole,
+            "images/no-numbers.jpg": whole,
+            "images/one-missing.jpg": whole,
+            "images/a-hair-too-large.jpg": whole,
+            "images/twice.jpg": whole,
+            "images/short.jpg": whole,
+            "images/no-row.jpg": whole,
+            "more/sound.jpg": jpeg(2, 64),
+        },
+    )
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.names == {"sound", "one-missing", "a-hair-too-large", "twice", "short"}
+    assert prepared.counts["galaxies"] == 5
+    undecodable = prepared.found("picture that cannot be decoded")
+    assert [place.partition(":")[0] for place in undecodable] == ["cut-off", "gif", "no-image"]
+    assert "damaged or cut off" in undecodable[0]
+    assert prepared.found("row without a picture") == ["no-picture"]
+    assert set(prepared.found("picture without a row of votes")) == {
+        f"images: {name}" for name in ("too-large", "negative", "no-numbers", "no-row")
+    }
+    assert prepared.found("second picture of a galaxy") == ["more: sound"]
+    assert len(prepared.found("row with votes that are not between 0 and 1")) == 2
+    assert prepared.found("galaxy with a second row of votes") == ["votes.csv, line 13"]
+    assert len(prepared.found("row without any votes")) == 2
+    assert "votes.csv, line 10" in prepared.found("row with values that are missing or no numbers, kept without them")
+    missing = np.isnan(prepared.votes("one-missing"))
+    assert {name for name in TREE.columns if missing[TREE.index[name]]} == {"Class1.3", "Class7.1", "Class7.2"}
+    assert prepared.votes("a-hair-too-large").max() == 1
+    assert prepared.votes("twice")[0] == 1
+    assert np.isnan(prepared.votes("short")).sum() == 36
+
+
+def test_files_that_cannot_be_read_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
+    sound = {"votes.csv": solutions(NAMES), "pictures.tar": tarred(PICTURES)}
+    compressed = gzip.compress(solutions(["9"] * 300))
+    several = zipped({"a.csv": solutions(["1"]), "b.csv": solutions(["2"])})
+    broken = {
+        "strange.csv": b"GalaxyID,Class1.1,Class99.9\n1,1,1\n",
+        "cut-off.csv.gz": compressed[: len(compressed) // 2],
+        "flipped.csv.gz": compressed[:20] + bytes(20) + compressed[40:],
+        "no-gzip.gz": b"text",
+        "latin.csv": "GalaxyID,Class1.1\nsø,1\n".encode("latin-1"),
+        "no-zip.zip": b"PK no zip",
+        "several.zip": several,
+        "no-tar.tar": b"no tar" * 200,
+        "cut-off.tar": tarred({"7.jpg": bytes(5000)})[:2000],
+        "wide.csv": b"GalaxyID,Class1.1\n" + b"9" * 200_000 + b",1\n",
+        "gz2_hart16.csv": b"dr7objid,t01_smooth_or_features_a01_smooth_debiased\n1,1\n",
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "source", sound | broken))
+    assert prepared.names == set(NAMES)
+    failures = dict(place.split(": ", 1) for place in prepared.found("file that cannot be read"))
+    assert set(failures) >= set(broken)
+    assert "has no column Class99.9" in failures["strange.csv"]
+    assert "holds 2 CSV files, not one" in failures["several.zip"]
+    assert "needs one gz2_filename_mapping.csv beside it; 0 were given" in failures["gz2_hart16.csv"]
+
+
+def test_pictures_that_are_damaged_in_their_archive_are_listed(tmp_path: Path) -> None:
+    archive = bytearray(zipped(PICTURES))
+    place = archive.index(b"100023.jpg")
+    archive[place + 300 : place + 400] = bytes(100)
+    source = lay(tmp_path / "source", {"votes.csv": solutions(NAMES), "pictures.zip": bytes(archive)})
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.names == set(NAMES) - {"100023"}
+    assert [place[:7] for place in prepared.found("picture that cannot be decoded")] == ["100023:"]
+
+
+def test_tables_that_are_not_known_are_listed(tmp_path: Path) -> None:
+    source = lay(
+        tmp_path / "source",
+        {"votes.csv": solutions(NAMES), "i.tar": tarred(PICTURES), "means.csv": b"column,mean\nClass1.1,0.4\n"},
+    )
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.found("table that is not known by its header") == ["means.csv"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"votes.csv": solutions(NAMES)},
+        {"pictures.tar": tarred(PICTURES)},
+        {"votes.csv": solutions(NAMES), "i/1.jpg": jpeg(0, 64)},
+        {"votes.csv": solutions(NAMES), f"i/{NAMES[0]}.jpg": b"corrupt"},
+    ],
+)
+def test_nothing_to_prepare_is_a_sentence_and_leaves_no_file(tmp_path: Path, files: dict[str, bytes]) -> None:
+    (tmp_path / "source").mkdir()
+    output = tmp_path / "out" / "g.h5"
+    result = training("prepare", lay(tmp_path / "source", files), "--output", output)
+    assert result.exit_code == 2
+    assert "no galaxy has both votes and a picture" in " ".join(result.stderr.split())
+    assert not output.exists()
+    assert not list(output.parent.glob("*.partial"))
+
+
+def test_an_unknown_tree_is_a_sentence(tmp_path: Path) -> None:
+    result = training("prepare", lay(tmp_path, {"votes.csv": solutions(NAMES)}), "--tree=galaxy-zoo-9")
+    assert result.exit_code == 2
+    assert "known are candels, galaxy-zoo-2" in " ".join(result.stderr.split())
+
+
+def test_another_tree_has_other_columns(tmp_path: Path) -> None:
+    rows = table(["GalaxyID", *load_tree("candels").columns], [["1", 0.5, 0.9, 0.1, 0, 0]])
+    source = lay(tmp_path / "s", {"v.csv": rows, "i/1.png": png(1, 40)})
+    result = training("prepare", source, "--tree=candels", "--output", tmp_path / "g.h5", "--size=32")
+    assert result.exit_code == 0, result.output
+    galaxies = read_galaxies(tmp_path / "g.h5")
+    assert galaxies.tree.name == "candels"
+    np.testing.assert_allclose(galaxies.votes, [[0.5, 0.9, 0.1, 0, 0]])
+
+
+# Galaxy Zoo 2's public release.
+
+
+ANSWERS = {answer.release: answer.id for question in TREE.questions for answer in question.answers}
+
+
+def release(rows: dict[str, dict[str, float]], kind: str = "debiased") -> bytes:
+    """Return rows as in gz2_hart16.csv: object -> answer -> fraction among those who were asked, else 0."""
+    header = ["dr7objid", "ra", *(f"{name}_{kind}" for name in ANSWERS)]
+    return table(
+        header,
+        [[name, 180.0, *(given.get(answer, 0.0) for answer in ANSWERS.values())] for name, given in rows.items()],
+    )
+
+
+RELEASED = {
+    "587722981736120347": {
+        "Class1.1": 0.25, "Class1.2": 0.75, "Class2.1": 0.2, "Class2.2": 0.8, "Class3.1": 0.5, "Class3.2": 0.5,
+        "Class4.1": 1.0, "Class5.2": 1.0, "Class6.2": 1.0, "Class7.1": 0.5, "Class7.2": 0.5, "Class9.1": 1.0,
+        # Debiased fractions need not add up to 1.
+        "Class10.1": 0.3, "Class10.2": 0.3, "Class11.2": 1.0,
+    },
+    "587722981736579107": {"Class1.1": 1.0, "Class7.1": 1.0, "Class6.2": 1.0},
+    "587722981741363294": {"Class1.1": 1.0, "Class6.2": 1.0},
+    "587722981741363323": {"Class1.1": 1.0},
+}  # fmt: skip
+MAPPING = table(
+    ["objid", "sample", "asset_id"],
+    [[name, "original", 16 + number] for number, name in enumerate(list(RELEASED)[:3])],
+)
+
+
+@pytest.mark.parametrize("form", ["csv", "gz"])
+@pytest.mark.parametrize("kind", ["debiased", "weighted_fraction", "fraction"])
+def test_the_public_release_is_multiplied_down_the_tree(tmp_path: Path, form: str, kind: str) -> None:
+    rows = release(RELEASED, kind)
+    votes = {"gz2_hart16.csv": rows} if form == "csv" else {"gz2_hart16.csv.gz": gzip.compress(rows)}
+    images = {f"images_gz2/{number}.jpg": jpeg(number, 64) for number in (16, 17, 18, 19)}
+    source = lay(tmp_path / "source", {"gz2_filename_mapping.csv": MAPPING, **votes, **images})
+    prepared = Prepared(tmp_path / "g.h5", source, f"--fractions={kind}")
+    assert prepared.names == {"16", "17", "18"}
+    assert len(prepared.found("row whose object is not in the mapping")) == 1
+    assert prepared.found("picture without a row of votes") == ["images_gz2: 19"]
+
+    spiral = dict(zip(TREE.columns, prepared.votes("16").tolist(), strict=True))
+    expected = {
+        "Class1.1": 0.25, "Class1.2": 0.75, "Class2.1": 0.15, "Class2.2": 0.6, "Class3.1": 0.3, "Class4.1": 0.6,
+        "Class5.2": 0.6, "Class7.2": 0.125, "Class9.1": 0.15, "Class10.1": 0.3, "Class10.3": 0.0, "Class11.2": 0.6,
+        "Class6.2": 1.0, "Class8.1": 0.0,
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert spiral[name] == pytest.approx(value, abs=1e-6), name
+    TREE.check(prepared.votes("16"), tolerance=1e-6)
+    # Nobody is asked a question whose weight is 0, so that its scores are known.
+    np.testing.assert_allclose(prepared.votes("17"), votes_of(*ROUND), atol=1e-7)
+    # Somebody should have been asked how round it is, but nobody was left.
+    unknown = np.isnan(prepared.votes("18"))
+    assert {name for name in TREE.columns if unknown[TREE.index[name]]} == {"Class7.1", "Class7.2", "Class7.3"}
+
+
+def test_a_release_goes_with_the_mapping_beside_it(tmp_path: Path) -> None:
+    files = {
+        "one/gz2_filename_mapping.csv": MAPPING,
+        "one/gz2_hart16.csv": release(RELEASED),
+        "one/16.jpg": jpeg(1, 64),
+        "two/gz2_filename_mapping.csv": table(["objid", "sample", "asset_id"], []),
+    }
+    lay(tmp_path, files)
+    assert Prepared(tmp_path / "g.h5", tmp_path / "one", tmp_path / "two").names == {"16"}
+
+
+def test_a_release_without_a_column_is_listed(tmp_path: Path) -> None:
+    files = {"gz2_filename_mapping.csv": MAPPING, "gz2_hart16.csv": release(RELEASED, "fraction")}
+    source = lay(tmp_path / "s", {**files, "v.csv": solutions(["1"]), "i/1.jpg": jpeg(1, 64)})
+    (failure,) = Prepared(tmp_path / "g.h5", source).found("file that cannot be read")
+    assert "gz2_hart16.csv: has no column t01_smooth_or_features_a01_smooth_debiased" in failure
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real galaxies are not at {REAL}")
+def test_a_sample_of_the_real_release_is_read_whole(tmp_path: Path) -> None:
+    prepared = Prepared(tmp_path / "g.h5", REAL / "gz2-hart16-sample")
+    assert prepared.counts["galaxies"] == 400
+    assert prepared.problems == []
+    votes = prepared.galaxies.votes
+    excess = TREE.violations(votes)
+    assert np.nanmax(np.abs(excess)) <= 1e-5
+    # Q1 and Q6 are asked for every galaxy.
+    assert np.isfinite(excess[:, [0, 5]]).all()
+    assert np.isfinite(votes).mean() > 0.95
+    assert len({image.tobytes() for image in prepared.galaxies.images}) == 400
+
+
+# Small parts.
+
+
+def test_a_folder_lists_its_pictures_by_name_only(tmp_path: Path) -> None:
+    lay(tmp_path, {"b.JPG": b"2", "a.jpeg": b"1", "c.txt": b"", "sub/d.jpg": b"", ".e.jpg": b""})
+    assert [(picture.name, picture.read()) for picture in pictures_in(tmp_path)] == [("a", b"1"), ("b", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("GalaxyID,Class1.1", "solutions"),
+        ("\ufeffGalaxyID,Class1.1", "solutions"),
+        ("GalaxyID", "ids"),
+        ("GalaxyID,disk", "unknown"),
+        ("Class1.1,Class1.2", "unknown"),
+        ("objid,sample,asset_id", "mapping"),
+        ("dr7objid,ra,dec", "release"),
+        ("", "unknown"),
+    ],
+)
+def test_tables_are_told_by_their_header(tmp_path: Path, header: str, kind: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(header + "\n", "utf-8")
+    assert kind_of(path, TREE) == kind
