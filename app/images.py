@@ -56,19 +56,19 @@ class ImageReader:
             If the header says that there are more pixels than `max_pixels`; nothing is decoded then.
         """
         try:
-            header = imaging.identify(data)
+            image = imaging.EncodedImage(data)
+            header = image.header
             if header.width * header.height > self.max_pixels:
                 size = f"{header.width} x {header.height}"
                 msg = f"The image has {size} pixels; at most {self.max_pixels} are decoded. Scale it down or cut it."
                 raise TooManyPixelsError(msg)
-            pixels = imaging.decode(data)
+            pixels = image.decode()
         except imaging.UnsupportedImageError as error:
             msg = f"The bytes are a {error} image, whatever the request calls them; send JPEG or PNG."
             raise UnsupportedMediaTypeError(msg) from error
         except imaging.UndecodableImageError as error:
             msg = f"The image can't be decoded: {error}."
             raise UndecodableImageError(msg) from error
-        height, width = pixels.shape[:2]
         digest = hashlib.sha256(data).hexdigest()
-        facts = ImageFacts(sha256=digest, format=header.format, width=width, height=height)
+        facts = ImageFacts(sha256=digest, format=header.format, width=header.width, height=header.height)
         return FramedImage(self.framing.frame(pixels), facts)

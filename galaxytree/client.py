@@ -125,7 +125,8 @@ class Client:
         api_key: str | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
+        headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
         self._http = httpx.Client(base_url=server, headers=headers, timeout=timeout_seconds)
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ Willett et al. 2013, MNRAS 435, 2835 (Galaxy Zoo 2); Huertas-Company et al. 2015
 import string
 import tomllib
 from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
 from importlib.resources import files
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -46,6 +47,7 @@ class Answer(_Value):
     label: Annotated[str, Field(description="What the answer means, in a word or two")]
     next: Annotated[str, Field(description="The question that follows, or `end`")]
     phrase: Annotated[str, Field(description="What a summary says; `{Q7}` stands for the phrase of the answer to Q7")]
+    topic: Annotated[str | None, Field(description="What the votes are split on where this answer takes part")] = None
     release: Annotated[str | None, Field(description="Column in the public release, without its ending")] = None
 
     @property
@@ -111,15 +113,34 @@ class DecisionTree(_Value):
             if question.parent is not None and question.parent not in columns:
                 msg = f"{self.name}: {question.id} adds up to {question.parent}, which is no answer"
                 raise ValueError(msg)
+            if len(question.answers) == 1 and not question.independent:
+                msg = f"{self.name}: {question.id} has one answer only"
+                raise ValueError(msg)
             for answer in question.answers:
                 unknown = {answer.next, *answer.placeholders} - {END, *ids}
                 if unknown:
                     msg = f"{self.name}: {answer.id} refers to {', '.join(sorted(unknown))}, which is no question"
                     raise ValueError(msg)
-        if len(self.order) != len(self.questions):
-            msg = f"{self.name}: some questions add up to answers of each other in a circle"
-            raise ValueError(msg)
+        for what, links in self._links().items():
+            try:
+                TopologicalSorter(links).prepare()
+            except CycleError as error:
+                msg = f"{self.name}: some questions {what} each other in a circle"
+                raise ValueError(msg) from error
         return self
+
+    def _links(self) -> dict[str, dict[str, set[str]]]:
+        """Return which questions each one leads to, in each of the three ways."""
+        asked_by = {answer.id: question.id for question in self.questions for answer in question.answers}
+        return {
+            "add up to answers of": {
+                each.id: {asked_by[each.parent]} if each.parent else set() for each in self.questions
+            },
+            "follow": {each.id: {answer.next for answer in each.answers} - {END} for each in self.questions},
+            "say the phrases of": {
+                each.id: {name for answer in each.answers for name in answer.placeholders} for each in self.questions
+            },
+        }
 
     # What derives from the table.
 
@@ -144,14 +165,8 @@ class DecisionTree(_Value):
     @cached_property
     def order(self) -> tuple[Question, ...]:
         """The questions, each after the one whose answer is its weight."""
-        known: set[str] = set()
-        ordered: list[Question] = []
-        waiting = list(self.questions)
-        while ready := [question for question in waiting if question.parent is None or question.parent in known]:
-            ordered += ready
-            known |= {answer.id for question in ready for answer in question.answers}
-            waiting = [question for question in waiting if question not in ready]
-        return tuple(ordered)
+        ids = TopologicalSorter(self._links()["add up to answers of"]).static_order()
+        return tuple(self.question(each) for each in ids)
 
     def question(self, question_id: str) -> Question:
         """Return the question of this id; KeyError if there is none."""

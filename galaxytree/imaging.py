@@ -1,27 +1,19 @@
-"""From the bytes of a JPEG or PNG to the pixels that a network sees: one way, walked in training and in serving.
+"""From the bytes of a JPEG or PNG to the pixels that a network sees: one way, walked in training and in serving."""
 
-JPEGs are decoded by libjpeg-turbo with its warnings as errors, so that a file that is cut off or damaged in its
-structure is refused rather than filled up with grey. PNGs, and the rare CMYK JPEG, go through Pillow.
-"""
-
-import io
 import struct
 import zlib
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-# Limits on pixels are the caller's, who sees the header before anything is decoded (`identify`).
-Image.MAX_IMAGE_PIXELS = None
+from galaxytree import jpeg, png
 
-FORMATS = ("JPEG", "PNG")
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
+# How a picture is to be turned, by EXIF's orientation; any other number means that it is upright.
+_TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -32,8 +24,8 @@ _UPRIGHT = {
 }
 _SWAPPING_ORIENTATIONS = range(5, 9)
 
-# What Pillow raises on damaged bytes.
-_DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, struct.error, zlib.error)
+# What Pillow raises on damaged bytes; AssertionError for a palette image without a palette.
+_DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, AssertionError, struct.error, zlib.error)
 
 _OTHER_IMAGES = (
     (0, b"GIF8", "GIF"),
@@ -81,8 +73,12 @@ class Header:
     height: int
 
 
-def identify(data: bytes) -> Header:
-    """Read an image's header, and decode nothing.
+class EncodedImage:
+    """A JPEG or PNG whose header has been read, and whose pixels have not.
+
+    Parameters
+    ----------
+    data : bytes
 
     Raises
     ------
@@ -91,92 +87,63 @@ def identify(data: bytes) -> Header:
     UndecodableImageError
         If they are no image, or the header is damaged.
     """
-    with _open(data) as image:
-        width, height = image.size
-        if _orientation(image) in _SWAPPING_ORIENTATIONS:
+
+    def __init__(self, data: bytes) -> None:
+        self._image = _opened(data)
+        try:
+            orientation = self._image.orientation
+        except _DAMAGE:
+            # Damaged EXIF says nothing of the pixels.
+            orientation = None
+        self._turn = _TURNS.get(orientation or 1)
+        width, height = self._image.width, self._image.height
+        if orientation in _SWAPPING_ORIENTATIONS:
             width, height = height, width
-        return Header(str(image.format), width, height)
+        self.header = Header(self._image.format, width, height)
+
+    def decode(self) -> NDArray[np.uint8]:
+        """Decode to 8-bit RGB, upright as EXIF says.
+
+        Grey, palette, CMYK and 16-bit images are converted; what is transparent becomes black, as the sky is.
+
+        Returns
+        -------
+        array of uint8, shape [height, width, 3]
+
+        Raises
+        ------
+        UndecodableImageError
+            If the pixels are damaged or cut off.
+        """
+        try:
+            pixels = self._image.decode()
+        except _DAMAGE as error:
+            msg = f"the {self._image.format} is damaged or cut off"
+            raise UndecodableImageError(msg) from error
+        return pixels if self._turn is None else np.asarray(Image.fromarray(pixels).transpose(self._turn))
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
-    """Decode a JPEG or PNG to 8-bit RGB, upright as EXIF says.
-
-    Grey, palette, CMYK and 16-bit images are converted; what is transparent becomes black, as the sky is.
-
-    Returns
-    -------
-    array of uint8, shape [height, width, 3]
-
-    Raises
-    ------
-    UnsupportedImageError, UndecodableImageError
-        As `identify` does, and if the pixels are damaged or cut off.
-    """
-    with _open(data) as image:
-        orientation = _orientation(image)
-        try:
-            if image.format == "JPEG" and image.mode in {"RGB", "L"}:
-                pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True)
-                return pixels if orientation == 1 else _turned(Image.fromarray(pixels), orientation)
-            if image.format == "PNG":
-                _hold_whole(data)
-            return _turned(_to_rgb(image), orientation)
-        except _DAMAGE as error:
-            msg = f"the {image.format} is damaged or cut off"
-            raise UndecodableImageError(msg) from error
+    """Decode a JPEG or PNG: uint8 [height, width, 3]; see `EncodedImage`."""
+    return EncodedImage(data).decode()
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the orientation that EXIF gives in front of the pixels; 1, upright, if it makes no sense."""
-    try:
-        # A PNG's own `getexif` decodes the pixels, to look for EXIF behind them.
-        orientation = Image.Image.getexif(image).get(_EXIF_ORIENTATION)
-    except _DAMAGE:
-        return 1
-    return orientation if orientation in _UPRIGHT else 1
-
-
-def _turned(image: Image.Image, orientation: int) -> NDArray[np.uint8]:
-    return np.asarray(image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image)
-
-
-def _hold_whole(png: bytes) -> None:
-    """Raise ValueError unless a PNG's critical chunks are all there and sound; Pillow forgives a missing end."""
-    kind, place = b"", len(b"\x89PNG\r\n\x1a\n")
-    while kind != b"IEND":
-        start, kind = place + 4, png[place + 4 : place + 8]
-        end = start + 4 + int.from_bytes(png[place:start])
-        place = end + 4
-        if place > len(png) or (
-            kind[:1].isupper() and zlib.crc32(memoryview(png)[start:end]) != int.from_bytes(png[end:place])
-        ):
-            msg = "a chunk is damaged or cut off"
-            raise ValueError(msg)
-
-
-def _open(data: bytes) -> Image.Image:
+def _opened(data: bytes) -> jpeg.Jpeg | png.Png:
     if not data:
         msg = "there are no bytes"
         raise UndecodableImageError(msg)
-    try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
-    except _DAMAGE as error:
-        for offset, signature, name in _OTHER_IMAGES:
-            if data[offset : offset + len(signature)] == signature:
-                raise UnsupportedImageError(name) from error
-        msg = "the bytes are no JPEG or PNG image"
-        raise UndecodableImageError(msg) from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # Pillow would clip 16 bits at 255; a user expects the whole range to be kept.
-        eight_bits = np.asarray(image).clip(0, 65535) // 257
-        return Image.fromarray(eight_bits.astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        sky = Image.new("RGBA", image.size, "black")
-        return Image.alpha_composite(sky, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    for kind, reader in ((jpeg, jpeg.Jpeg), (png, png.Png)):
+        if data.startswith(kind.SIGNATURE):
+            try:
+                return reader(data)
+            except _DAMAGE as error:
+                msg = f"the {reader.format} is damaged or cut off"
+                raise UndecodableImageError(msg) from error
+    for offset, signature, name in _OTHER_IMAGES:
+        if data.startswith(signature, offset):
+            raise UnsupportedImageError(name)
+    msg = "the bytes are no JPEG or PNG image"
+    raise UndecodableImageError(msg)
 
 
 class Framing(BaseModel):

@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxytree.decision_tree import Answer, DecisionTree, Floats, Question
+from galaxytree.decision_tree import DecisionTree, Floats, Question
 
 PROBABLE_MARGIN = 0.4
 """Below this margin of vote fractions a phrase says "probably" (two answers: fewer than 70 of 100)."""
@@ -83,27 +83,17 @@ class _Writer:
         own = self._fractions[self._tree.slices[question.id]]
         if question.independent:
             return _components(question, own)
-        answer = question.answers[int(own.argmax())]
-        second, first = np.sort(own)[-2:]
-        sure = certainty(float(first - second))
+        first, second = np.argsort(-own, kind="stable")[:2]
+        answer, runner_up = question.answers[first], question.answers[second]
+        sure = certainty(float(own[first] - own[second]))
         if sure is Certainty.SPLIT:
-            self.split.append(question.topic)
-        if _only_refers(answer):
-            # The phrase is wholly another question's, which is hedged by the less sure of the two.
-            return self._delegate(answer, min(sure, cover), cover)
-        hedge = sure.hedge if sure < cover else ""
-        return hedge + self.fill(answer.phrase, min(sure, cover))
-
-    def _delegate(self, answer: Answer, sure: Certainty, cover: Certainty) -> str:
-        text = self.fill(answer.phrase, sure)
-        return (sure.hedge if sure < cover and not text.startswith(_HEDGES) else "") + text
+            self.split.append(answer.topic or runner_up.topic or question.topic)
+        text = self.fill(answer.phrase, min(sure, cover))
+        # A phrase that begins with another question's may be hedged already, and then by the less sure of the two.
+        return text if sure >= cover or text.startswith(_HEDGES) else sure.hedge + text
 
 
 _HEDGES = tuple(level.hedge for level in Certainty if level.hedge)
-
-
-def _only_refers(answer: Answer) -> bool:
-    return len(answer.placeholders) == 1 and answer.phrase == f"{{{answer.placeholders[0]}}}"
 
 
 def _components(question: Question, fractions: NDArray[np.float64]) -> str:

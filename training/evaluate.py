@@ -143,7 +143,7 @@ def plot(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> None:
     down = -(-len(tree.questions) // across)
     figure = Figure(figsize=(3.4 * across, 3.5 * down), layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
-    for panel, question in zip(panels, tree.questions, strict=False):
+    for question, panel in zip(tree.questions, panels, strict=False):
         for number, answer in enumerate(question.answers):
             column = tree.index[answer.id]
             panel.scatter(

@@ -221,14 +221,17 @@ def _mapping_of(release: Path, found: _Sources) -> Path:
 def _with_votes(found: _Sources, votes: Votes, report: Report) -> dict[str, Picture]:
     pictures: dict[str, Picture] = {}
     for path in found.pictures:
+        count = 0
         with _listing_failure(report, path):
-            for picture in pictures_in(path):
+            for count, picture in enumerate(pictures_in(path), start=1):  # noqa: B007  (counted for below)
                 if picture.name not in votes.rows:
                     report.problem("picture without a row of votes", f"{path.name}: {picture.name}")
                 elif picture.name in pictures:
                     report.problem("second picture of a galaxy", f"{path.name}: {picture.name}")
                 else:
                     pictures[picture.name] = picture
+            if not count:
+                report.problem("archive without a picture", path.name)
     return pictures
 
 

@@ -31,6 +31,14 @@ class Process:
         """Whether this process writes checkpoints, logs and the progress bar."""
         return self.rank == 0
 
+    def mean(self, value: float) -> float:
+        """Return the mean of a number over all processes; each of them must ask for it."""
+        if self.world == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return float(total) / self.world
+
 
 @contextmanager
 def joined(device: Literal["auto", "cpu", "cuda"]) -> Iterator[Process]:

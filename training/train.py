@@ -68,6 +68,9 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         if not batches.steps or settings.batch_size % process.world:
             msg = f"batches of {settings.batch_size} do not fit {len(learning)} galaxies and {process.world} processes"
             raise RunError(msg)
+        if settings.crop > galaxies.framing.size:
+            msg = f"a crop of {settings.crop} px does not fit into images of {galaxies.framing.size} px"
+            raise RunError(msg)
         network = ViewClassifier(galaxies.tree, settings.network, settings.dropout)
         if settings.imagenet:
             network.load_imagenet()
@@ -136,6 +139,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                     refresh=False,
                 )
                 if ended:
+                    squared = process.mean(squared)
                     now = {"epoch": epoch + 1, "training_rmse": math.sqrt(squared / batches.steps), "seconds": seconds}
                     last = step == total
                     if process.leads and len(unseen) and ((epoch + 1) % settings.validate_epochs == 0 or last):

@@ -16,13 +16,15 @@ from PIL import Image, ImageDraw
 
 from galaxytree.imaging import (
     GALAXY_ZOO_FRAMING,
+    EncodedImage,
     Framing,
     Header,
     UndecodableImageError,
     UnsupportedImageError,
     decode,
-    identify,
 )
+from galaxytree.jpeg import MAX_SCANS, MAX_SEGMENTS
+from galaxytree.png import MAX_CHUNKS
 from tests.galaxies import draw_galaxy, encode
 
 # Pillow warns of what is damaged; that is no crash.
@@ -39,6 +41,10 @@ def picture(width: int = 40, height: int = 28) -> NDArray[np.uint8]:
     x, y = np.linspace(0, 1, width)[None, :], np.linspace(0, 1, height)[:, None]
     red, green, blue = 220 * x + 0 * y, 200 * y + 0 * x, 240 * (1 - x) * (1 - y)
     return np.stack([red, green, blue], axis=-1).astype(np.uint8)
+
+
+def identify(data: bytes) -> Header:
+    return EncodedImage(data).header
 
 
 def mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -265,12 +271,18 @@ def test_any_bytes_are_no_reason_to_crash(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"no picture at all\n", b"<html><body>not found</body></html>", bytes(1000), b"\xff\xd8\xff\xe0" + bytes(500)],
+    [b"no picture at all\n", b"<html><body>not found</body></html>", bytes(1000)],
 )
 def test_what_is_no_image_is_undecodable(data: bytes) -> None:
     for read in (identify, decode):
         with pytest.raises(UndecodableImageError, match="no JPEG or PNG"):
             read(data)
+
+
+def test_a_beginning_of_a_jpeg_is_cut_off() -> None:
+    for read in (identify, decode):
+        with pytest.raises(UndecodableImageError, match="the JPEG is damaged or cut off"):
+            read(b"\xff\xd8\xff\xe0" + bytes(500))
 
 
 def test_no_bytes_are_undecodable() -> None:
@@ -332,6 +344,79 @@ def test_a_header_is_read_without_the_pixels() -> None:
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(bytes(100)))
     assert identify(data) == Header("PNG", 30_000, 30_000)
+
+
+# Files that are made to cost more than they hold.
+
+
+def with_scans(count: int) -> bytes:
+    """Make a grey progressive JPEG of 64 x 64 px that says in scan after scan that all 64 blocks are flat.
+
+    A scan that is already at full precision may come again: libjpeg does not warn.
+    """
+
+    def segment(kind: int, body: bytes) -> bytes:
+        return struct.pack(">BBH", 0xFF, kind, len(body) + 2) + body
+
+    def codes(table: int, lengths: list[int], symbols: bytes) -> bytes:
+        return segment(0xC4, bytes([table, *lengths, *[0] * (16 - len(lengths))]) + symbols)
+
+    frame = segment(0xC2, struct.pack(">BHHB", 8, 64, 64, 1) + bytes([1, 0x11, 0]))
+    # "0" is a difference of nothing in the first table, and in the second a run of 64 + n flat blocks, n in six bits.
+    tables = segment(0xDB, bytes([0] + [1] * 64)) + codes(0x00, [1], b"\x00") + codes(0x10, [1], b"\x60")
+    first = segment(0xDA, bytes([1, 1, 0x00, 0, 0, 0])) + bytes(8)
+    again = segment(0xDA, bytes([1, 1, 0x00, 1, 63, 0])) + b"\x01"
+    return b"\xff\xd8" + frame + tables + first + again * (count - 1) + b"\xff\xd9"
+
+
+def test_scans_without_end_are_refused_from_the_header() -> None:
+    assert np.unique(decode(with_scans(MAX_SCANS))).tolist() == [128]
+    with pytest.raises(UndecodableImageError, match="the JPEG is damaged"):
+        identify(with_scans(MAX_SCANS + 1))
+
+
+def with_chunks(count: int) -> bytes:
+    """Fill a PNG up with empty private chunks until there are `count`."""
+    whole = encode(picture(), "PNG")
+    return whole[:33] + png_chunk(b"prVt", b"") * (count - 3) + whole[33:]
+
+
+def test_chunks_without_end_are_refused_from_the_header() -> None:
+    assert with_chunks(10).count(b"prVt") == 7
+    np.testing.assert_array_equal(decode(with_chunks(MAX_CHUNKS)), picture())
+    with pytest.raises(UndecodableImageError, match="the PNG is damaged"):
+        identify(with_chunks(MAX_CHUNKS + 1))
+
+
+def test_exif_is_looked_for_in_the_first_segments_only() -> None:
+    turned = encode(picture(), quality=90, exif=orientation(6))
+    comment = b"\xff\xfe\x00\x02"
+    assert identify(turned[:2] + comment * (MAX_SEGMENTS - 2) + turned[2:]).width == 28
+    assert identify(turned[:2] + comment * MAX_SEGMENTS + turned[2:]).width == 40
+
+
+def test_a_palette_png_without_its_palette_is_damaged() -> None:
+    indexed = encode(Image.fromarray(picture()).quantize(8), "PNG")
+    place = indexed.index(b"PLTE") - 4
+    size = 12 + int.from_bytes(indexed[place : place + 4])
+    with pytest.raises(UndecodableImageError, match="the PNG is damaged"):
+        decode(indexed[:place] + indexed[place + size :])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_damage_that_the_decoder_only_warns_of_is_refused(mode: str) -> None:
+    # Zeros for entropy-coded data: libjpeg would fill up with grey and go on.
+    whole = encode(Image.fromarray(draw_galaxy(seed=1, size=96)).convert(mode), quality=90)
+    middle = len(whole) * 2 // 3
+    with pytest.raises(UndecodableImageError, match="the JPEG is damaged"):
+        decode(whole[:middle] + b"\xff\xd9" + whole[middle:])
+
+
+def test_the_first_picture_of_a_multi_picture_jpeg_counts() -> None:
+    first, second = Image.fromarray(picture()), Image.fromarray(picture()[::-1])
+    data = encode(first, "MPO", save_all=True, append_images=[second], quality=95)
+    assert identify(data) == Header("JPEG", 40, 28)
+    assert mean_difference(decode(data), picture()) < 3
 
 
 # Framing.

@@ -188,3 +188,24 @@ def test_any_scores_give_a_whole_sentence(case: tuple[Any, NDArray[Any]]) -> Non
     assert " ," not in text
     assert " ." not in text
     assert text.count("split on") <= 1
+
+
+def test_a_split_over_stars_is_a_split_over_being_a_galaxy() -> None:
+    sentence = summarise(TREE, galaxy("Class1.3", Class1_1=0.42, Class1_2=0.1, Class1_3=0.48))
+    assert sentence == (
+        "Perhaps not a galaxy but a star or an artifact. The volunteers would be split on whether it is a galaxy."
+    )
+
+
+def test_no_phrase_is_hedged_twice() -> None:
+    spread = dict.fromkeys(("Class11_1", "Class11_2", "Class11_3", "Class11_4"), 0.15)
+    arms = galaxy(*SPIRAL, Class10_1=0.4, Class10_2=0.35, Class10_3=0.25, Class11_5=0.0, Class11_6=0.4, **spread)
+    assert "; perhaps tightly wound arms that are hard to count, " in summarise(TREE, arms)
+
+
+@given(arrays(np.float64, len(TREE.columns), elements=st.floats(0, 1)))
+def test_hedges_never_follow_each_other(raw: NDArray[np.float64]) -> None:
+    sentence = summarise(TREE, TREE.normalise(raw)).lower()
+    for one in ("perhaps", "probably"):
+        for other in ("perhaps", "probably"):
+            assert f"{one} {other}" not in sentence

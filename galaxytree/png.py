@@ -1,0 +1,93 @@
+"""PNGs, read by Pillow: whole ones only, in bounded time."""
+
+import io
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from galaxytree.jpeg import ORIENTATION
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+MAX_CHUNKS = 20_000
+"""Chunks of a file, at most. Encoders write one for some thousand bytes; each costs Pillow some microseconds."""
+
+# Limits on pixels are the caller's, who sees the header before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class Png:
+    """A PNG whose header has been read, and whose pixels have not.
+
+    Parameters
+    ----------
+    data : bytes
+
+    Raises
+    ------
+    ValueError, OSError, SyntaxError, or another of Pillow's
+        If the header is damaged, or there are more than `MAX_CHUNKS` chunks.
+    """
+
+    format = "PNG"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        if any(number >= MAX_CHUNKS for number, _ in enumerate(_chunks(data))):
+            msg = f"there are more than {MAX_CHUNKS} chunks"
+            raise ValueError(msg)
+        self._image = Image.open(io.BytesIO(data), formats=["PNG"])
+        self.width, self.height = self._image.size
+
+    @property
+    def orientation(self) -> int | None:
+        """What EXIF in front of the pixels says; behind them it is not looked for."""
+        # A PNG's own `getexif` would decode the pixels, to look behind them.
+        found = Image.Image.getexif(self._image).get(ORIENTATION)
+        return found if isinstance(found, int) else None
+
+    def decode(self) -> NDArray[np.uint8]:
+        """Decode the pixels as they are stored, to RGB: uint8 [height, width, 3]; an error if they are damaged."""
+        _hold_whole(self._data)
+        return np.asarray(_to_rgb(self._image))
+
+
+def _chunks(png: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk's kind begins and where its checksum begins, up to the end or to where the file is cut."""
+    place = len(SIGNATURE)
+    while place < len(png):
+        start = place + 4
+        end = start + 4 + int.from_bytes(png[place:start])
+        place = end + 4
+        yield start, end
+        if png[start : start + 4] == b"IEND":
+            return
+
+
+def _hold_whole(png: bytes) -> None:
+    """Raise ValueError unless all critical chunks are there and sound; Pillow forgives a missing end."""
+    kind = b""
+    for start, end in _chunks(png):
+        kind = png[start : start + 4]
+        if end + 4 > len(png) or (
+            kind[:1].isupper() and zlib.crc32(memoryview(png)[start:end]) != int.from_bytes(png[end : end + 4])
+        ):
+            msg = "a chunk is damaged or cut off"
+            raise ValueError(msg)
+    if kind != b"IEND":
+        msg = "the end is missing"
+        raise ValueError(msg)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        # Pillow would clip 16 bits at 255; a user expects the whole range to be kept.
+        eight_bits = np.asarray(image).clip(0, 65535) // 257
+        return Image.fromarray(eight_bits.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        sky = Image.new("RGBA", image.size, "black")
+        return Image.alpha_composite(sky, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
