@@ -309,6 +309,12 @@ def test_pictures_that_are_damaged_in_their_archive_are_listed(tmp_path: Path) -
     assert [place[:7] for place in prepared.found("picture that cannot be decoded")] == ["100023:"]
 
 
+def test_an_archive_without_pictures_is_listed(tmp_path: Path) -> None:
+    nested = zipped({"images_training_rev1.zip": zipped(PICTURES)})
+    source = lay(tmp_path / "s", {"votes.csv": solutions(NAMES), "i.tar": tarred(PICTURES), "whole.zip": nested})
+    assert Prepared(tmp_path / "g.h5", source).found("archive without a picture") == ["whole.zip"]
+
+
 def test_tables_that_are_not_known_are_listed(tmp_path: Path) -> None:
     source = lay(
         tmp_path / "source",

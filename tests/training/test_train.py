@@ -166,6 +166,12 @@ def test_a_batch_larger_than_the_data_is_refused(run: Run, tmp_path: Path) -> No
     assert "batches of 65 do not fit 64 galaxies and 1 processes" in " ".join(refused.stderr.split())
 
 
+def test_a_crop_larger_than_the_images_is_refused(run: Run, tmp_path: Path) -> None:
+    refused = training("train", "--data", run.data, "--run", tmp_path / "run", *TINY, "--crop=145")
+    assert refused.exit_code == 2
+    assert "a crop of 145 px does not fit into images of 144 px" in " ".join(refused.stderr.split())
+
+
 def test_galaxies_without_any_votes_and_an_empty_validation_split_are_no_hindrance(tmp_path: Path) -> None:
     data = write_galaxies(tmp_path / "galaxies.h5", 17, validation=0)
     with h5py.File(data, "r+") as file:
