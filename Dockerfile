@@ -37,6 +37,7 @@ ENV PATH=/opt/galaxytree/bin:$PATH \
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# Whether the process answers, not /health/ready: a container that is busy or draining is well.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python3", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['GALAXYTREE_PORT'] + '/health/ready', timeout=2)"]
+    CMD ["python3", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['GALAXYTREE_PORT'] + '/health/live', timeout=2)"]
 CMD ["galaxytree", "serve"]

@@ -69,7 +69,10 @@ class Admission:
         self.bytes -= count
 
     def _overloaded(self) -> OverloadedError:
-        msg = f"As many images are in service as are held at a time; try again in {self._retry_after_seconds} s."
+        msg = (
+            "As many images, or as many bytes of images, are in service as are held at a time; try again in "
+            f"{self._retry_after_seconds} s."
+        )
         return OverloadedError(msg, self._retry_after_seconds)
 
 

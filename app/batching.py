@@ -5,6 +5,7 @@ came in during the last run. An entry whose waiter has gone, or has run out of t
 """
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -42,6 +43,8 @@ class _Entry:
     pixels: NDArray[np.uint8]
     future: asyncio.Future[Scored]
     since: float = field(default_factory=perf_counter)
+    # Of the request, whose id a line of the log is to carry.
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
 
 class Batcher:
@@ -50,7 +53,8 @@ class Batcher:
     Parameters
     ----------
     predict : callable
-        Scores uint8 [N, size, size, 3] to float32 [N, columns]; called in one thread, never twice at a time.
+        Scores uint8 [N, size, size, 3] to float32 [N, columns], one finite row an image, or raises; called in one
+        thread, never twice at a time.
     max_batch : int
         Images in one run, at most.
     """
@@ -89,11 +93,8 @@ class Batcher:
             started = perf_counter()
             try:
                 scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
-            except Exception:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
-                _log.exception("a run of %d images failed", len(batch))
-                for entry in batch:
-                    if not entry.future.done():
-                        entry.future.set_exception(InternalError())
+            except Exception as error:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
+                _fail(batch, error)
                 continue
             took = perf_counter() - started
             for entry, row in zip(batch, scores, strict=True):
@@ -101,11 +102,7 @@ class Batcher:
                     entry.future.set_result(Scored(row, started - entry.since, took))
 
     def _score(self, batch: list[_Entry]) -> NDArray[np.float32]:
-        scores = self._predict(np.stack([entry.pixels for entry in batch]))
-        if len(scores) != len(batch) or not np.isfinite(scores).all():
-            msg = f"the network answered {scores.shape} for {len(batch)} images, or scores that are not finite"
-            raise ValueError(msg)
-        return scores
+        return self._predict(np.stack([entry.pixels for entry in batch]))
 
     def _take(self) -> list[_Entry]:
         batch: list[_Entry] = []
@@ -114,3 +111,16 @@ class Batcher:
             if not entry.future.done():
                 batch.append(entry)
         return batch
+
+
+def _fail(batch: list[_Entry], error: Exception) -> None:
+    """Fail every entry of a run, each with a line of its own in the log, under the id of its request."""
+    traceback: Exception | None = error
+    for entry in batch:
+        entry.context.run(
+            _log.error, "a run of %d images failed: %s: %s", len(batch), type(error).__name__, error, exc_info=traceback
+        )
+        # One is enough for all of them.
+        traceback = None
+        if not entry.future.done():
+            entry.future.set_exception(InternalError())

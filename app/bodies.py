@@ -96,6 +96,10 @@ async def _read_part(request: Request, stream: AsyncGenerator[bytes, None], limi
     except MultiPartException as error:
         msg = f"The multipart body can't be read: {error.message}"
         raise InvalidRequestError(msg) from error
+    except UnicodeError as error:
+        # Some of Python's codecs are none to read text with ("undefined", "idna"), and a client names the codec.
+        msg = "The multipart body can't be read: its names are not in the charset that its header gives."
+        raise InvalidRequestError(msg) from error
     try:
         part = form.get(PART)
         if not isinstance(part, UploadFile):

@@ -1,10 +1,13 @@
 """``galaxytree serve``. Its options are the fields of `Settings`: each one is an environment variable too."""
 
 import logging.config
+import socket
 from typing import Any
 
 import click
 
+from app.ending import end_without_stragglers
+from app.listening import listen, listening
 from app.logs import logging_config
 from app.refusals import StartRefusedError
 from app.settings import Settings
@@ -23,23 +26,23 @@ def serve(**given: Any) -> None:  # noqa: ANN401  (options of every type)
     """Serve a model over HTTP: galaxy images in, scores of the decision tree out."""
     settings = settings_from(Settings, given)
     logging.config.dictConfig(logging_config(settings.log_level))
-    # These take seconds to import, which `--help` and a wrong option need not wait for.
-    import uvicorn  # noqa: PLC0415
-
-    from app.lifecycle import Server  # noqa: PLC0415
-    from app.main import create_app  # noqa: PLC0415
-
     try:
-        app = create_app(settings)
+        # First the address: a port that is taken is to be known before anything that costs time.
+        with listening(settings.host, settings.port) as sockets:
+            _serve(settings, sockets)
     except StartRefusedError as error:
         raise _RefusedError(str(error)) from error
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, http="httptools", server_header=False, log_config=None
-    )
-    lifecycle = app.state.service.lifecycle
-    server = Server(config, lifecycle, settings.drain_seconds)
-    server.run()
-    if lifecycle.failure is not None:
-        raise _RefusedError(lifecycle.failure)
-    if server.second_signal is not None:
-        raise SystemExit(128 + server.second_signal)
+    end_without_stragglers()
+
+
+def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
+    # These take seconds to import, which `--help` and a wrong option need not wait for.
+    from app.main import create_app  # noqa: PLC0415
+    from app.server import server_of  # noqa: PLC0415
+
+    app = create_app(settings)
+    listen(sockets)
+    server_of(app).run(sockets)
+    failure = app.state.service.lifecycle.failure
+    if failure is not None:
+        raise StartRefusedError(failure)

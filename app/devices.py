@@ -25,6 +25,8 @@ _WINDOWS = sys.platform == "win32"
 DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
 PROVIDER_LIBRARY = "onnxruntime_providers_cuda.dll" if _WINDOWS else "libonnxruntime_providers_cuda.so"
 SHARED_LIBRARY = "onnxruntime_providers_shared.dll" if _WINDOWS else "libonnxruntime_providers_shared.so"
+# ONNX Runtime's CUDA provider loads these by itself, once a network needs them, so that the loader doesn't miss them.
+CUDNN_LIBRARY = "cudnn64_9.dll" if _WINDOWS else "libcudnn.so.9"
 CUDA_EXTRA = "pip install 'galaxytree[cuda]'"
 
 
@@ -82,6 +84,12 @@ def cuda_obstacle() -> str | None:
     return driver_obstacle() or library_obstacle()
 
 
+def cuda_major() -> int:
+    """Return the major version of the CUDA that this ONNX Runtime is built for; 0 where it doesn't say."""
+    major = str(getattr(onnxruntime, "cuda_version", "") or "").partition(".")[0]
+    return int(major) if major.isdecimal() else 0
+
+
 def driver_obstacle(driver: str = DRIVER) -> str | None:
     """Say what keeps the NVIDIA driver from showing a GPU, or None.
 
@@ -97,6 +105,14 @@ def driver_obstacle(driver: str = DRIVER) -> str | None:
     status = cuda.cuInit(0)
     if status != 0:
         return f"the NVIDIA driver doesn't start (cuInit says {status}): see what nvidia-smi says"
+    version = ctypes.c_int(0)
+    status = cuda.cuDriverGetVersion(ctypes.byref(version))
+    major, minor = version.value // 1000, version.value % 1000 // 10
+    if status != 0 or major < cuda_major():
+        return (
+            f"the NVIDIA driver is too old (it speaks CUDA {major}.{minor}, and this ONNX Runtime is built for CUDA "
+            f"{cuda_major()}): install a newer driver"
+        )
     count = ctypes.c_int(0)
     status = cuda.cuDeviceGetCount(ctypes.byref(count))
     if status != 0 or count.value == 0:
@@ -119,9 +135,22 @@ def library_obstacle(folder: Path | None = None) -> str | None:
         ctypes.CDLL(str(folder / PROVIDER_LIBRARY))
     except OSError as error:
         # The loader's own words, "libcublasLt.so.13: cannot open shared object file: …", name the library first.
-        library = str(error).partition(":")[0].removeprefix(f"{folder}{os.sep}")
-        return f"the library {library} is missing or can't be loaded: {CUDA_EXTRA}"
+        return _missing(str(error).partition(":")[0].removeprefix(f"{folder}{os.sep}"))
+    for library in (CUDNN_LIBRARY, _cufft_library(cuda_major())):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            return _missing(library)
     return None
+
+
+def _missing(library: str) -> str:
+    return f"the library {library} is missing or can't be loaded: {CUDA_EXTRA}"
+
+
+def _cufft_library(major: int) -> str:
+    # cuFFT counts its own versions: 11 with CUDA 12, 12 with CUDA 13.
+    return f"cufft64_{major - 1}.dll" if _WINDOWS else f"libcufft.so.{major - 1}"
 
 
 def preload_cuda() -> None:

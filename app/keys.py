@@ -51,12 +51,12 @@ class ApiKeys(BaseModel):
             msg = f"the API keys in {path} are no TOML ({error}): correct the file"
             raise KeysRefusedError(msg) from error
 
-    def check(self, presented: str | None) -> ApiKey:
-        """Return the key that was shown; UnauthorizedError if it is none of these.
+    def check(self, presented: bytes | None) -> ApiKey:
+        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these.
 
         Every key is compared, each in constant time, so that the time tells nothing about them.
         """
-        digest = hashlib.sha256((presented or "").encode()).hexdigest()
+        digest = hashlib.sha256(presented or b"").hexdigest()
         found = [key for key in self.keys if hmac.compare_digest(key.sha256, digest)]
         if presented is None or not found:
             msg = "Send a valid key as `Authorization: Bearer KEY`."

@@ -5,9 +5,10 @@ from pydantic import ValidationError
 from app.classify import Classifier
 from app.devices import choose
 from app.errors import PayloadTooLargeError, ServiceError
+from app.loading import load_model
+from app.model import UnusableScoresError
 from app.model_folder import ModelFolder
 from app.refusals import StartRefusedError
-from app.service import load_model
 from app.settings import Settings
 from galaxytree.client import EngineError, problem_error
 from galaxytree.schemas import Classification
@@ -49,6 +50,8 @@ class LocalEngine:
         ------
         galaxytree.client.ProblemError
             With the code that the service would have answered.
+        EngineError
+            If the model has no usable scores for the image.
         """
         try:
             if len(data) > self._settings.max_image_bytes:
@@ -57,6 +60,9 @@ class LocalEngine:
             return self._classifier.classify_now(data, full=full)
         except ServiceError as error:
             raise problem_error(error.problem) from error
+        except UnusableScoresError as error:
+            msg = f"the model answers {error}"
+            raise EngineError(msg) from error
 
     def close(self) -> None:
         """Let the model's threads go."""

@@ -9,9 +9,10 @@ from fastapi.responses import RedirectResponse
 
 from app.errors import CatchUnexpected, handle_errors
 from app.lingering import LingeringClose
+from app.loading import load_model
 from app.request_id import RequestId
 from app.routes import classify, decision_tree, health, model
-from app.service import Load, Service, load_model
+from app.service import Load, Service
 from app.settings import Settings
 
 DESCRIPTION = "What Galaxy Zoo's volunteers would say of a galaxy: the scores of the decision tree, for one image."
@@ -40,7 +41,14 @@ def create_app(settings: Settings | None = None, *, load: Load = load_model) -> 
         yield
         await service.stop()
 
-    app = FastAPI(title="galaxytree", version=version("galaxytree"), description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="galaxytree",
+        version=version("galaxytree"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        # A redirect would name the host that the client claimed, and would have the body sent twice.
+        redirect_slashes=False,
+    )
     app.state.service = service
 
     # From the innermost to the outermost.

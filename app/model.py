@@ -1,14 +1,13 @@
 """The network: load it, hold it against its card, warm it up, predict."""
 
 import json
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from app.devices import CUDA, Device, cores, preload_cuda
+from app.devices import CUDA, Device, cores
 from app.model_folder import ModelFolder
 from app.refusals import DeviceRefusedError, ModelRefusedError
 from galaxytree.decision_tree import InconsistentScoresError
@@ -20,6 +19,15 @@ TOLERANCE = 1e-5
 
 _METADATA = ("name", "version", "tree", "columns", "framing")
 _EXPORT_AGAIN = "export the model again"
+
+
+# For CUDA. ONNX Runtime's own choice is to try every algorithm for a convolution once for each new size of a batch,
+# which would be on the request of a client.
+_CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC"}
+
+
+class UnusableScoresError(Exception):
+    """The network answered something else than one finite row of scores for each image."""
 
 
 class Predictor(Protocol):
@@ -54,7 +62,7 @@ class Model:
         self.card = folder.card
         self.tree = folder.tree
         self.device = device
-        self._session = _session(folder.file, device, threads or cores())
+        self._session = _session(folder, device, threads or cores())
         _verify_provider(self._session, device)
         _verify_shapes(self._session, folder)
         _verify_metadata(self._session, folder)
@@ -69,9 +77,22 @@ class Model:
         Returns
         -------
         array of float32, shape [N, columns]
+            All of it finite.
+
+        Raises
+        ------
+        UnusableScoresError
+            If the network answers something else.
         """
         (scores,) = self._session.run([OUTPUT], {INPUT: images})
         result: NDArray[np.float32] = scores
+        wanted = (len(images), len(self.tree.columns))
+        if result.shape != wanted:
+            msg = f"scores of the shape {list(result.shape)}, not {list(wanted)}"
+            raise UnusableScoresError(msg)
+        if not np.isfinite(result).all():
+            msg = "scores that are not finite"
+            raise UnusableScoresError(msg)
         return result
 
     def warm_up(self, batch: int) -> None:
@@ -80,7 +101,7 @@ class Model:
         Raises
         ------
         ModelRefusedError
-            If the scores are not consistent with the tree.
+            If the network doesn't run, or its scores are of no use or not consistent with the tree.
         """
         size = self.card.framing.size
         noise = np.random.default_rng(seed=0).integers(0, 256, (batch, size, size, 3), np.uint8)
@@ -90,25 +111,45 @@ class Model:
             except InconsistentScoresError as error:
                 msg = f"the model's scores don't add up as {self.tree.name} says ({error}): {_EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error
+            except UnusableScoresError as error:
+                msg = f"the model answers {error}: {_EXPORT_AGAIN}"
+                raise ModelRefusedError(msg) from error
             except Exception as error:  # ONNX Runtime's errors have no class in common but this one
-                msg = f"the model doesn't run ({_first_line(error)}): {_EXPORT_AGAIN}"
+                msg = f"the model doesn't run ({first_line(error)}): {_EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error
 
 
-def _session(file: Path, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
+def _session(folder: ModelFolder, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    if device.provider == CUDA:
-        preload_cuda()
+    # No checksum covers weights in other files. ONNX Runtime would look for them where the process happens to run; let
+    # it look in a "folder" that is a file, and so holds none.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.file))
+    provider = (CUDA, _CUDA_OPTIONS) if device.provider == CUDA else device.provider
+    data = folder.read()
     try:
-        return onnxruntime.InferenceSession(file, options, providers=[device.provider], enable_fallback=0)
+        session = onnxruntime.InferenceSession(data, options, providers=[provider], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's errors have no class in common but this one
-        msg = f"{file} is no whole ONNX model, or none for {device.provider} ({_first_line(error)}): {_EXPORT_AGAIN}"
+        if "external data" in str(error).lower():
+            msg = f"{folder.file} keeps weights in other files, which its checksum doesn't cover: {_EXPORT_AGAIN}"
+            raise ModelRefusedError(msg) from error
+        msg = (
+            f"{folder.file} is no whole ONNX model, or none for {device.provider} ({first_line(error)}): "
+            f"{_EXPORT_AGAIN}"
+        )
         raise ModelRefusedError(msg) from error
+    # Kept by ONNX Runtime in case the session has to be made again, which it never is here.
+    session._model_bytes = None  # noqa: SLF001
+    return session
 
 
 def _verify_provider(session: Any, device: Device) -> None:  # noqa: ANN401 (onnxruntime ships no types)
+    """Hold a session to its execution provider.
+
+    This is about the provider as a whole. ONNX Runtime runs single nodes for which CUDA has no kernel, or whose results
+    are shapes, on the CPU beside it; that is by its design, and refusing it would refuse networks that run well.
+    """
     session.disable_fallback()
     running = session.get_providers()[0]
     if running != device.provider:
@@ -161,5 +202,6 @@ def _value(text: str, *, plain: bool) -> object:
         return None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; those of ONNX Runtime have many."""
     return (str(error) or type(error).__name__).splitlines()[0]

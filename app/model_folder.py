@@ -3,6 +3,7 @@
 What is checked here is cheap, and is checked before the service listens.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 from pydantic import ValidationError
 
 from app.refusals import ModelRefusedError
-from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard
 from galaxytree.decision_tree import DecisionTree, UnknownTreeError, load_tree
 
 _HERE = Path(__file__).resolve().parent
@@ -43,6 +44,16 @@ class ModelFolder:
         """The ONNX file."""
         return self.path / MODEL_FILE
 
+    def read(self) -> bytes:
+        """Read the ONNX file; what is returned, and not what lay there earlier, is what the card speaks of.
+
+        Raises
+        ------
+        ModelRefusedError
+            If the file can't be read any more, or is another one by now.
+        """
+        return _read_verified(self.path, self.card)
+
     @classmethod
     def open(cls, path: Path | None) -> Self:
         """Find a model and hold its file against its card.
@@ -60,7 +71,7 @@ class ModelFolder:
         """
         folder = path or shipped_model()
         card = _read_card(folder)
-        _verify_checksum(folder, card)
+        _read_verified(folder, card)
         try:
             tree = load_tree(card.tree)
         except UnknownTreeError as error:
@@ -113,15 +124,17 @@ def _read_card(folder: Path) -> ModelCard:
         raise ModelRefusedError(msg) from error
 
 
-def _verify_checksum(folder: Path, card: ModelCard) -> None:
+def _read_verified(folder: Path, card: ModelCard) -> bytes:
     try:
-        found = sha256_of(folder / MODEL_FILE)
+        data = (folder / MODEL_FILE).read_bytes()
     except OSError as error:
         msg = f"{folder / MODEL_FILE} can't be read ({error.strerror}): copy the model's folder again"
         raise ModelRefusedError(msg) from error
+    found = hashlib.sha256(data).hexdigest()
     if found != card.sha256:
         msg = (
             f"{folder / MODEL_FILE} is not the file that its card speaks of (sha256 {found}, the card says "
             f"{card.sha256}): copy the model's folder again"
         )
         raise ModelRefusedError(msg)
+    return data

@@ -8,7 +8,8 @@ and ends with exit status 2.
     StartRefusedError
     ├── ModelRefusedError     the model folder, its card or its ONNX file
     ├── DeviceRefusedError    the execution provider asked for doesn't come up
-    └── KeysRefusedError      the file of API keys
+    ├── KeysRefusedError      the file of API keys
+    └── AddressRefusedError   the address to listen on
 """
 
 
@@ -26,3 +27,7 @@ class DeviceRefusedError(StartRefusedError):
 
 class KeysRefusedError(StartRefusedError):
     """The file of API keys can't be read."""
+
+
+class AddressRefusedError(StartRefusedError):
+    """The address can't be listened on: it is another's, or not this machine's."""

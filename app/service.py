@@ -13,6 +13,7 @@ from app.devices import Device, choose
 from app.errors import NotReadyError
 from app.keys import ApiKeys
 from app.lifecycle import Lifecycle, State
+from app.loading import load_model
 from app.model import Model
 from app.model_folder import ModelFolder
 from app.refusals import StartRefusedError
@@ -25,21 +26,16 @@ FULL = "full"
 Load = Callable[[ModelFolder, Device, Settings], Model]
 
 
-def load_model(folder: ModelFolder, device: Device, settings: Settings) -> Model:
-    """Load a model and warm it up; ModelRefusedError or DeviceRefusedError if that can't be done."""
-    model = Model(folder, device, settings.threads)
-    model.warm_up(settings.max_batch)
-    return model
-
-
 @dataclass
 class Service:
     """One service, from its start to its end.
 
     Attributes
     ----------
-    settings, folder, device, keys
+    settings, folder, keys
         What the service was started with, all of it verified; no keys: it is open to everyone.
+    device
+        Where the network is to run; where it does run, the model says.
     admission
         How much is in service.
     load
@@ -117,7 +113,7 @@ class Service:
             return
         self._classifier = Classifier(model, self.settings)
         self.lifecycle.ready()
-        _log.info("ready: %s %s on %s", card.name, card.version, self.device.provider)
+        _log.info("ready: %s %s on %s", card.name, card.version, model.device.provider)
 
     async def stop(self) -> None:
         """Let everything go."""

@@ -33,7 +33,7 @@ def galaxy(seed: int = 5) -> NDArray[np.uint8]:
     phase = 2 * (azimuth + 3.2 * np.log(radius + 0.03))
     arms = np.exp(3.0 * (np.cos(phase) - 1)) * np.exp(-(((radius - 0.24) / 0.16) ** 2))
     blue, yellow = np.array([0.72, 0.82, 1.0]), np.array([1.0, 0.86, 0.62])
-    light = 0.30 * np.exp(-radius / 0.14)[..., None] * yellow + 0.75 * arms[..., None] * blue
+    light = 0.42 * np.exp(-radius / 0.16)[..., None] * yellow + 0.6 * arms[..., None] * blue
     light += 0.85 * np.exp(-((radius / 0.055) ** 1.2))[..., None] * yellow
     for _ in range(60):
         distance = random.uniform(0.12, 0.42)

@@ -14,16 +14,18 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-import uvicorn
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from app.devices import Device
-from app.lifecycle import Lifecycle, Server
+from app.lifecycle import Lifecycle
+from app.listening import listen, listening, url_of
+from app.loading import load_model
 from app.main import create_app
 from app.model import Model
 from app.model_folder import ModelFolder
-from app.service import Load, load_model
+from app.server import Server, server_of
+from app.service import Load
 from app.settings import Settings
 
 PATIENCE_SECONDS = 60.0
@@ -68,25 +70,38 @@ class Process:
         return self.popen.wait(PATIENCE_SECONDS)
 
 
+MODULE = ("-m", "galaxytree")
+
+
 @contextmanager
-def serving(log_file: Path, **settings: str) -> Iterator[Process]:
-    """Start ``galaxytree serve`` on a free port and wait until it is ready."""
+def serving(
+    log_file: Path, program: tuple[str, ...] = MODULE, until: str = "ready: ", **settings: str
+) -> Iterator[Process]:
+    """Start ``galaxytree serve`` on a free port and wait until it is ready, or says something else in its log.
+
+    `program` is what Python is to run; a script may change the service before it calls the command line.
+    """
     with log_file.open("wb") as log:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "galaxytree", "serve", "--port", "0"],
+            [sys.executable, *program, "serve", "--port", "0"],
             env=environment(**{"drain_seconds": "0", "device": "cpu", **settings}),
             stdout=log,
             stderr=log,
         )
     try:
-        wait_for(lambda: popen.poll() is not None or "ready: " in log_file.read_text(), "the service to get ready")
+        wait_for(lambda: popen.poll() is not None or until in log_file.read_text(), f"the service to say {until!r}")
         found = re.search(r"running on http://127\.0\.0\.1:(\d+)", log_file.read_text())
         assert found, log_file.read_text()
         yield Process(popen, log_file, int(found[1]))
     finally:
         if popen.poll() is None:
             popen.terminate()
-            popen.wait(PATIENCE_SECONDS)
+            try:
+                popen.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                popen.kill()
+                popen.wait()
+                raise
 
 
 def wait_for(condition: object, what: str, seconds: float = PATIENCE_SECONDS) -> None:
@@ -151,19 +166,18 @@ def load_held(folder: ModelFolder, device: Device, settings: Settings) -> Model:
 def threaded(settings: Settings, load: Load = load_model, *, ready: bool = True) -> Iterator[Threaded]:
     """Serve in a thread, over a real socket."""
     app = create_app(settings, load=load)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, http="httptools", log_config=None, server_header=False)
-    server = Server(config, app.state.service.lifecycle, settings.drain_seconds)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        wait_for(lambda: server.started or not thread.is_alive(), "the server to listen")
-        # A server whose start fails may have let its socket go again by now.
-        port = next((listener.getsockname()[1] for listener in server.servers[0].sockets), 0)
-        url = f"http://127.0.0.1:{port}"
-        if ready:
-            wait_for(lambda: httpx.get(f"{url}/health/ready").is_success, "the service to get ready")
-        yield Threaded(app, server, url, port)
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE_SECONDS)
-        assert not thread.is_alive()
+    server = server_of(app)
+    with listening("127.0.0.1", 0) as sockets:
+        url, port = url_of(sockets[0]), sockets[0].getsockname()[1]
+        listen(sockets)
+        thread = threading.Thread(target=server.run, args=(sockets,))
+        thread.start()
+        try:
+            wait_for(lambda: server.started or not thread.is_alive(), "the server to listen")
+            if ready:
+                wait_for(lambda: httpx.get(f"{url}/health/ready").is_success, "the service to get ready")
+            yield Threaded(app, server, url, port)
+        finally:
+            server.should_exit = True
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive()

@@ -29,10 +29,12 @@ def test_each_image_gets_its_own_scores() -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((1, 3), np.float32), np.full((2, 3), np.nan, np.float32)])
-def test_an_answer_that_is_none_fails_the_run(wrong: NDArray[np.float32]) -> None:
+def test_a_run_that_fails_fails_each_of_its_images() -> None:
+    def fails(_: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raise RuntimeError
+
     async def ask() -> None:
-        batcher = Batcher(lambda _: wrong, max_batch=2)
+        batcher = Batcher(fails, max_batch=2)
         answers = await asyncio.gather(batcher.score(PIXELS), batcher.score(PIXELS), return_exceptions=True)
         assert [type(answer) for answer in answers] == [InternalError, InternalError]
         assert answers[0] is not answers[1]
@@ -81,7 +83,7 @@ def test_admission_is_exact_and_gives_back() -> None:
     with admission.visit() as first:
         first.hold(10)
         assert admission.full
-        with pytest.raises(OverloadedError):
+        with pytest.raises(OverloadedError, match="or as many bytes of images"):
             first.hold(1)
         assert admission.bytes == 10
         first.enter()

@@ -24,6 +24,18 @@ def test_health(http: httpx.Client) -> None:
     assert http.get("/health/ready").json() == {"status": "ready"}
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_the_head_of_health(http: httpx.Client, path: str) -> None:
+    answer = http.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Content-Length"] == http.get(path).headers["Content-Length"]
+
+
+def test_a_slash_too_many_leads_nowhere(http: httpx.Client) -> None:
+    answer = http.post("/classify/", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 def test_the_root_leads_to_the_docs(http: httpx.Client) -> None:
     assert http.get("/").headers["Location"] == "/docs"
     assert http.get("/docs").is_success
@@ -41,17 +53,24 @@ def test_a_method_that_is_not_allowed(http: httpx.Client) -> None:
     assert answer.headers["Allow"] == "POST"
 
 
+def lines_with(request_id: str, service: Process) -> list[str]:
+    """Return what was logged for a request: the logger's name and the message, without the client's address."""
+    lines = (line.split(f" [{request_id}] ") for line in service.log.splitlines() if f" [{request_id}] " in line)
+    return [f"{head.split()[-1]} {said.partition(' - ')[2]}" for head, said in lines]
+
+
 def test_an_id_for_each_request(http: httpx.Client, service: Process) -> None:
     first, second = (http.get("/health/live").headers["X-Request-ID"] for _ in range(2))
     assert first != second
-    assert f"[{second}]" in service.log
+    assert lines_with(second, service) == ['uvicorn.access "GET /health/live HTTP/1.1" 200']
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/nowhere", "/classify"])
 def test_a_sane_id_is_taken_over(http: httpx.Client, service: Process, path: str) -> None:
     asked = f"survey.7_galaxy-{path.strip('/').replace('/', '.')}"
     assert http.get(path, headers={"X-Request-ID": asked}).headers["X-Request-ID"] == asked
-    assert f"[{asked}]" in service.log
+    (line,) = lines_with(asked, service)
+    assert line.startswith(f'uvicorn.access "GET {path} HTTP/1.1" ')
 
 
 @pytest.mark.parametrize("asked", ["", "a" * 65, "two words", "a;b"])

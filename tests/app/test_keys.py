@@ -7,10 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+import galaxytree.client
 from app.errors import UnauthorizedError
 from app.keys import ApiKeys
 from app.refusals import KeysRefusedError
 from app.settings import Settings
+from galaxytree.client import Client
 from tests.galaxies import jpeg
 from tests.servers import Threaded, threaded
 
@@ -25,9 +27,13 @@ def write_keys(folder: Path, **keys: str) -> Path:
     return path
 
 
+# The last byte of "à" in UTF-8 is a space in Latin-1.
+ODD_KEYS = {"umlaut": "schlüssel", "grave": "voilà"}
+
+
 @pytest.fixture(scope="module")
 def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Threaded]:
-    path = write_keys(tmp_path_factory.mktemp("keys"), survey="open sesame", page="s3cret")
+    path = write_keys(tmp_path_factory.mktemp("keys"), survey="open sesame", page="s3cret", **ODD_KEYS)
     with threaded(Settings(model=model_folder, device="cpu", api_keys_file=path, max_batch=2)) as one:
         yield one
 
@@ -36,6 +42,16 @@ def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_a_key_lets_in(guarded: Threaded, key: str) -> None:
     answer = httpx.post(f"{guarded.url}/classify", content=jpeg(), headers={"Authorization": f"Bearer {key}"})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("key", ODD_KEYS.values())
+def test_a_key_is_its_utf8_bytes(guarded: Threaded, key: str) -> None:
+    headers = {b"Authorization": b"Bearer " + key.encode()}
+    assert httpx.post(f"{guarded.url}/classify", content=jpeg(), headers=headers).status_code == 200
+    with Client(guarded.url, api_key=key) as client:
+        assert client.classify(jpeg()).scores
+    with Client(guarded.url, api_key=key[:-1]) as client, pytest.raises(galaxytree.client.UnauthorizedError):
+        client.classify(jpeg())
 
 
 @pytest.mark.parametrize(
@@ -62,9 +78,9 @@ def test_the_rest_is_public(guarded: Threaded, path: str) -> None:
 
 def test_the_name_of_a_key(tmp_path: Path) -> None:
     keys = ApiKeys.read(write_keys(tmp_path, survey="a", page="b"))
-    assert keys.check("b").name == "page"
+    assert keys.check(b"b").name == "page"
     with pytest.raises(UnauthorizedError):
-        keys.check("c")
+        keys.check(b"c")
 
 
 @pytest.mark.parametrize(

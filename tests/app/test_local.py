@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.local import LocalEngine
 from galaxytree.client import EngineError, ImageRefusedError
@@ -35,6 +37,16 @@ def test_it_refuses_as_the_service_does(engine: LocalEngine, image: bytes, code:
     with pytest.raises(ImageRefusedError) as refused:
         engine.classify(image)
     assert refused.value.code == code
+
+
+def test_a_model_that_answers_nonsense(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nonsense:
+        def run(self, *_: object) -> list[NDArray[np.float32]]:
+            return [np.full((1, 37), np.nan, np.float32)]
+
+    monkeypatch.setattr(engine._classifier.model, "_session", Nonsense())
+    with pytest.raises(EngineError, match="the model answers scores that are not finite"):
+        engine.classify(jpeg())
 
 
 def test_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

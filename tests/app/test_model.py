@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import pytest
 
 from app.devices import CPU, Device
-from app.model import Model
+from app.model import Model, UnusableScoresError
 from app.model_folder import SHIPPED, ModelFolder, shipped_model
 from app.refusals import ModelRefusedError
 from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
@@ -111,10 +112,53 @@ def test_metadata_that_contradicts_the_card(tmp_path: Path, metadata: dict[str, 
     assert says in refusal(write_model(tmp_path / "m", metadata=metadata))
 
 
-@pytest.mark.parametrize("factor", [8.0, float("nan")])
-def test_scores_that_do_not_add_up(tmp_path: Path, factor: float) -> None:
-    folder = write_model(tmp_path / "m", consistent=False, factor=factor)
+def test_weights_in_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_model(tmp_path / "m")
+    network = onnx.load(folder / MODEL_FILE)
+    (folder / MODEL_FILE).unlink()
+    onnx.save(network, folder / MODEL_FILE, save_as_external_data=True, location="weights.bin", size_threshold=1024)
+    card = ModelCard.read(folder).model_copy(update={"sha256": sha256_of(folder / MODEL_FILE)})
+    card.write(folder)
+    # From bytes, ONNX Runtime would look for them here.
+    monkeypatch.chdir(folder)
+    assert "keeps weights in other files, which its checksum doesn't cover" in refusal(folder)
+
+
+def test_a_file_that_is_replaced_after_the_check(tmp_path: Path) -> None:
+    folder = ModelFolder.open(write_model(tmp_path / "m"))
+    folder.file.write_bytes(write_model(tmp_path / "other", factor=4.0).joinpath(MODEL_FILE).read_bytes())
+    with pytest.raises(ModelRefusedError, match="is not the file that its card speaks of"):
+        Model(folder, ON_CPU, 1)
+
+
+def test_the_file_is_not_kept_in_memory(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ModelFolder.open(model_folder)
+    data = folder.read()
+    before = sys.getrefcount(data)
+    monkeypatch.setattr(ModelFolder, "read", lambda _: data)
+    model = Model(folder, ON_CPU, 1)
+    assert sys.getrefcount(data) == before
+    model.warm_up(1)
+
+
+def test_scores_that_do_not_add_up(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", consistent=False)
     assert "the model's scores don't add up as galaxy-zoo-2 says" in refusal(folder)
+
+
+def test_scores_that_are_not_finite(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", consistent=False, factor=float("nan"))
+    assert "the model answers scores that are not finite" in refusal(folder)
+    with pytest.raises(UnusableScoresError):
+        Model(ModelFolder.open(folder), ON_CPU, 1).predict(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_more_rows_than_images(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    network = onnx.load(folder / MODEL_FILE)
+    network.graph.node[-1].output[0] = "once"
+    network.graph.node.append(onnx.helper.make_node("Concat", ["once", "once"], ["scores"], axis=0))
+    assert "the model answers scores of the shape [2, 37], not [1, 37]" in refusal(rewritten(folder, network))
 
 
 def test_the_shipped_model_is_the_only_one_there(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.listening import listen, listening, url_of
+from app.refusals import AddressRefusedError
 from galaxytree.card import MODEL_FILE, sha256_of
 from tests.galaxies import jpeg
 from tests.hostile.peers import peer
@@ -86,12 +89,41 @@ def test_keys_that_are_not_there(model_folder: Path, tmp_path: Path) -> None:
     assert "API keys" in refusal(model=str(model_folder), api_keys_file=str(tmp_path / "nowhere"))
 
 
-def test_a_port_that_is_taken(model_folder: Path, tmp_path: Path) -> None:
-    with serving(tmp_path / "log", model=str(model_folder)) as first:
-        ended = galaxytree("serve", "--port", str(first.port), model=str(model_folder), device="cpu")
-        assert ended.returncode != 0
-        assert "address already in use" in ended.stderr
-        assert "Traceback" not in ended.stderr
+def test_a_port_that_is_taken_is_known_before_the_model_is_looked_at(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        said = refusal(port=str(port), model=str(tmp_path / "nowhere"))
+    assert f"port {port} of 127.0.0.1 can't be listened on (address already in use): choose another" in said
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", ""])
+def test_a_host_that_is_not_this_one(tmp_path: Path, host: str) -> None:
+    said = refusal(host=host, model=str(tmp_path / "nowhere"))
+    assert f" of {host} can't be listened on (" in said if host else "there is no model in" in said
+
+
+def test_who_takes_the_port_while_the_service_starts_is_seen() -> None:
+    with listening("127.0.0.1", 0) as first:
+        port = first[0].getsockname()[1]
+        # As long as nobody listens, both may have it.
+        with listening("127.0.0.1", port) as second:
+            listen(first)
+            with pytest.raises(AddressRefusedError, match=f"port {port} of 127.0.0.1 can't be listened on"):
+                listen(second)
+
+
+def test_every_address_of_a_name_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", 0)),
+        (-7, socket.SOCK_STREAM, 0, "", ("elsewhere", 0)),
+    ]
+    if socket.has_dualstack_ipv6():
+        found.append((socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", 0, 0, 0)))  # type: ignore[arg-type]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with listening("several", 0) as sockets:
+        urls = [url_of(each).rpartition(":")[0] for each in sockets]
+    assert urls in (["http://127.0.0.1"], ["http://127.0.0.1", "http://[::1]"])
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
@@ -119,11 +151,62 @@ def test_the_end(model_folder: Path, tmp_path: Path, sig: int) -> None:
         assert "Traceback" not in process.log
 
 
+def script(change: str) -> tuple[str, str]:
+    """Return what Python is to run: a change to the service, then the command line."""
+    return "-c", f"import threading\nfrom app.model import Model\n{change}\nfrom galaxytree.cli import main\nmain()"
+
+
+HANGS_IN_A_RUN = script(
+    """
+warm_up = Model.warm_up
+def warm_up_and_hang(self, batch):
+    warm_up(self, batch)
+    self.predict = lambda images: threading.Event().wait()
+Model.warm_up = warm_up_and_hang
+"""
+)
+HANGS_AS_IT_LOADS = script("Model.warm_up = lambda self, batch: threading.Event().wait()")
+
+
 def test_a_second_signal_ends_it_now(model_folder: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", model=str(model_folder), drain_seconds="600") as process:
         process.popen.send_signal(signal.SIGTERM)
         wait_for(lambda: "SIGTERM: serving on" in process.log, "the first signal to be seen")
         assert process.stop() == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_now_while_a_run_hangs(model_folder: Path, tmp_path: Path, sig: int) -> None:
+    with serving(tmp_path / "log", HANGS_IN_A_RUN, model=str(model_folder)) as process, peer(process.port) as waiting:
+        image = jpeg()
+        waiting.post(f"Content-Length: {len(image)}")
+        waiting.say(image)
+        time.sleep(0.5)
+        process.popen.send_signal(sig)
+        wait_for(lambda: "Waiting for connections to close" in process.log, "the end of the drain")
+        assert process.popen.poll() is None
+        process.popen.send_signal(sig)
+        assert process.popen.wait(5) == 128 + sig
+        assert "again: ending now" in process.log
+        assert "Traceback" not in process.log
+
+
+def test_a_second_signal_ends_it_now_while_the_model_loads(model_folder: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", HANGS_AS_IT_LOADS, until="running on http", model=str(model_folder)) as process:
+        process.popen.send_signal(signal.SIGTERM)
+        wait_for(lambda: "SIGTERM: serving on" in process.log, "the first signal to be seen")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(5) == 128 + signal.SIGTERM
+
+
+def test_one_signal_is_enough_where_a_run_hangs(model_folder: Path, tmp_path: Path) -> None:
+    limits = {"request_timeout_seconds": "0.5"}
+    with serving(tmp_path / "log", HANGS_IN_A_RUN, model=str(model_folder), **limits) as process:
+        answer = httpx.post(f"{process.url}/classify", content=jpeg())
+        assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(15) == 0
+        assert "threads that are still busy: inference_0" in process.log
 
 
 def test_options_come_before_the_environment(model_folder: Path) -> None:

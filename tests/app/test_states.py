@@ -11,10 +11,11 @@ import pytest
 
 from app.devices import Device
 from app.lifecycle import State
+from app.loading import load_model
 from app.model import Model
 from app.model_folder import ModelFolder
 from app.refusals import ModelRefusedError
-from app.service import load_model
+from app.request_id import RequestIdFilter
 from app.settings import Settings
 from tests.galaxies import jpeg
 from tests.hostile.peers import Peer
@@ -179,6 +180,29 @@ def test_a_run_that_fails_fails_its_own_images_only(model_folder: Path, caplog: 
         assert "/secret/place" in caplog.text
         one.model.failing = False
         assert post(one, jpeg()).is_success
+
+
+def test_a_run_that_fails_is_logged_for_each_of_its_requests(
+    model_folder: Path, crowd: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.addFilter(RequestIdFilter())
+    with threaded(settings(model_folder), load_held) as one:
+        (ahead,) = fill(one, crowd, 1)
+        one.model.failing = True
+        asked = [f"galaxy-{number}" for number in range(3)]
+        answers = [
+            crowd.submit(
+                httpx.post, f"{one.url}/classify", content=jpeg(), timeout=30, headers={"X-Request-ID": request_id}
+            )
+            for request_id in asked
+        ]
+        wait_for(lambda: one.app.state.service.admission.images == 4, "the queue to fill")
+        one.model.gate.set()
+        assert [answer.result().status_code for answer in (ahead, *answers)] == [500] * 4
+    said = [record for record in caplog.records if record.name == "app.batching"]
+    assert sorted(vars(record)["request_id"] for record in said)[-3:] == asked
+    assert len(said) == 4
+    assert all("/secret/place" in record.getMessage() for record in said)
 
 
 def test_one_bad_image_in_a_batch_fails_alone(model_folder: Path, crowd: ThreadPoolExecutor) -> None:

@@ -150,7 +150,10 @@ def test_a_sound_table_is_a_tree() -> None:
         ({"second": {"answers": [answer("A1")]}}, "share an id"),
         ({"second": {"adds_up_to": "Z9"}}, "B adds up to Z9, which is no answer"),
         ({"first": {"answers": [answer("A1", "Z"), answer("A2")]}}, "A1 refers to Z, which is no question"),
-        ({"first": {"answers": [answer("A1", phrase="a {Z} one"), answer("A2")]}}, "A1 refers to Z, which is no question"),
+        (
+            {"first": {"answers": [answer("A1", phrase="a {Z} one"), answer("A2")]}},
+            "A1 refers to Z, which is no question",
+        ),
         ({"first": {"adds_up_to": "B1"}}, "add up to answers of each other in a circle"),
         ({"second": {"adds_up_to": "B1"}}, "add up to answers of each other in a circle"),
         ({"second": {"answers": [answer("B1", "A"), answer("B2")]}}, "follow each other in a circle"),

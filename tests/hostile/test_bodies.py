@@ -1,5 +1,6 @@
 """Bodies that are too large, never end, stall or break off, each over a real socket."""
 
+import select
 import socket
 
 import httpx
@@ -172,6 +173,60 @@ def test_a_form_without_a_boundary(service: Process) -> None:
         one.say(b"data")
         answer = one.answer()
         assert (answer.status, answer.code) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "hex", "punycode", "utf-7", "utf-16"])
+def test_a_form_in_an_odd_charset(service: Process, charset: str) -> None:
+    body = form_body(b"data", filename='; filename="\xff\u20ac"')
+    with peer(service.port) as one:
+        one.post(f"{FORM}; charset={charset}", f"Content-Length: {len(body)}")
+        one.say(body)
+        answer = one.answer()
+        assert (answer.status, answer.code) in {(422, "invalid_request"), (422, "undecodable_image")}
+    assert "Traceback" not in service.log
+
+
+def test_a_charset_that_is_none(service: Process) -> None:
+    body = form_body(b"data")
+    with peer(service.port) as one:
+        one.post(f"{FORM}; charset=undefined", f"Content-Length: {len(body)}")
+        one.say(body)
+        answer = one.answer()
+        assert (answer.status, answer.code) == (422, "invalid_request")
+        assert "not in the charset" in answer.body.decode()
+
+
+UPGRADES = {
+    "h2c": ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"),
+    "websocket": (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version: 13",
+    ),
+}
+
+
+@pytest.mark.parametrize("to", UPGRADES)
+def test_who_offers_an_upgrade_is_served_as_they_are(service: Process, to: str) -> None:
+    data = jpeg()
+    with peer(service.port) as one:
+        for _ in range(2):
+            one.post(*UPGRADES[to], f"Content-Length: {len(data)}")
+            one.say(data)
+            assert one.answer().status == 200
+    assert "WebSocket" not in service.log
+
+
+def test_endless_headers(service: Process) -> None:
+    with peer(service.port) as one:
+        one.say(b"GET /health/live HTTP/1.1\r\nHost: galaxytree\r\nX: ")
+        sent = 0
+        while sent < 200_000 and not select.select([one.socket], [], [], 0.02)[0]:
+            one.say(b"a" * 10_000)
+            sent += 10_000
+        assert 64_000 < sent < 200_000
+        assert one.answer().status == 400
 
 
 def test_a_body_for_a_call_that_takes_none_is_not_kept(service: Process) -> None:

@@ -1,0 +1,84 @@
+"""What speaks HTTP, and how it ends.
+
+On SIGTERM or SIGINT ``/health/ready`` says 503 at once, while requests are still served for some seconds, so that a
+load balancer can take the service out. Then no connections are taken any more, what is in flight is finished, and the
+process ends with exit status 0. A second signal ends it now.
+"""
+
+import logging
+import signal
+import socket
+from time import monotonic
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.ending import end_now
+from app.lifecycle import Lifecycle, State
+from app.listening import url_of
+
+HEADER_BYTES = 64 * 1024
+"""How much of a request's head is kept while its end is awaited."""
+
+_log = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which drains before it ends.
+
+    Parameters
+    ----------
+    config : uvicorn.Config
+    lifecycle : Lifecycle
+        The application's.
+    drain_seconds : float
+        How long requests are served on after the first signal.
+    """
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._drain_seconds = drain_seconds
+        self._ends_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, listen, and say where."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            _log.info("running on %s", url_of(each))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
+        """Begin to drain; on a second signal, end."""
+        name = signal.Signals(sig).name
+        if self._ends_at is not None:
+            _log.warning("%s again: ending now", name)
+            # From here and not after `run`, which waits for open connections, and for a model that is being loaded.
+            end_now(128 + sig)
+        # While starting there is nothing to be served on.
+        seconds = self._drain_seconds if self._lifecycle.state is State.READY else 0.0
+        _log.info("%s: serving on for %g s, then finishing what is in flight", name, seconds)
+        self._ends_at = monotonic() + seconds
+        self._lifecycle.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say whether it is time to take no more connections."""
+        over = self._ends_at is not None and monotonic() >= self._ends_at
+        return await super().on_tick(counter) or over or self._lifecycle.failure is not None
+
+
+def server_of(app: FastAPI) -> Server:
+    """Return the server of an application that `create_app` made."""
+    config = uvicorn.Config(
+        app,
+        # httptools, uvicorn's first choice, gives up on the body of a request that offers `Upgrade: h2c`, as Java's
+        # HttpClient and `curl --http2` do, and has no bound on the bytes of headers.
+        http="h11",
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        # There are none here, and a request that asks for one is a request like any other.
+        ws="none",
+        server_header=False,
+        log_config=None,
+    )
+    service = app.state.service
+    return Server(config, service.lifecycle, service.settings.drain_seconds)
