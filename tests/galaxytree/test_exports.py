@@ -1,0 +1,31 @@
+"""What a user may import from ``galaxytree`` itself: a name that goes missing breaks somebody's script."""
+
+import galaxytree
+
+NAMES = {
+    "Answer",
+    "Classification",
+    "Client",
+    "DecisionTree",
+    "EngineError",
+    "GalaxytreeError",
+    "ImageRefusedError",
+    "InconsistentScoresError",
+    "Problem",
+    "ProblemError",
+    "Question",
+    "ServiceFailedError",
+    "TryLaterError",
+    "UnauthorizedError",
+    "UnexpectedAnswerError",
+    "UnknownTreeError",
+    "UnreachableError",
+    "load_tree",
+    "summarise",
+    "tree_names",
+}
+
+
+def test_the_exported_names_are_these() -> None:
+    assert set(galaxytree.__all__) == NAMES
+    assert all(hasattr(galaxytree, name) for name in NAMES)
