@@ -1,20 +1,39 @@
 """``GET /model``: which network answers here, and where it runs."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import NotReadyError, documented
+from app.model import INPUT
 from app.routes.dependencies import TheService
 from galaxytree.card import ModelCard
+from galaxytree.imaging import Framing
 
 router = APIRouter(tags=["model"])
 
 
-class RunningModel(ModelCard):
-    """The model's card, and where the model runs."""
+class ModelInput(BaseModel):
+    """What the network takes, for those who run its file themselves."""
 
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(description="Name of the ONNX graph's input")] = INPUT
+    dtype: Annotated[str, Field(description="Type of its elements")] = "uint8"
+    shape: Annotated[tuple[str, int, int, int], Field(description="Images, height, width, channels (RGB)")]
+    framing: Annotated[Framing, Field(description="How an image is cut and scaled to it")]
+
+    @classmethod
+    def of(cls, framing: Framing) -> Self:
+        """Return the input of a network that takes images framed so."""
+        return cls(shape=("N", framing.size, framing.size, 3), framing=framing)
+
+
+class RunningModel(ModelCard):
+    """The model's card, what the network takes, and where it runs."""
+
+    input: ModelInput
     execution_provider: Annotated[
         str,
         Field(
@@ -30,6 +49,7 @@ async def model(service: TheService) -> RunningModel:
     running = service.classifier.model
     return RunningModel(
         **running.card.model_dump(),
+        input=ModelInput.of(running.card.framing),
         execution_provider=running.device.provider,
         execution_provider_reason=running.device.why,
     )

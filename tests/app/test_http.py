@@ -16,7 +16,12 @@ def test_the_model(http: httpx.Client, model_folder: object) -> None:
     found = http.get("/model").json()
     assert found.pop("execution_provider") == "CPUExecutionProvider"
     assert found.pop("execution_provider_reason") == "the CPU was asked for"
+    wanted = found.pop("input")
     assert ModelCard.model_validate(found) == ModelCard.read(model_folder)  # type: ignore[arg-type]
+    size = found["framing"]["size"]
+    assert wanted == {
+        "name": "images", "dtype": "uint8", "shape": ["N", size, size, 3], "framing": found["framing"]
+    }  # fmt: skip
 
 
 def test_health(http: httpx.Client) -> None:
