@@ -1,6 +1,6 @@
 """Draw a made-up galaxy, ask the shipped model about it, and draw the answer: the picture in the README.
 
-It writes ``docs/figures/galaxy.jpg``, ``docs/figures/answer.json`` and ``docs/figures/answer.png``.
+It writes ``docs/figures/galaxy.jpg``, ``docs/figures/answer.json`` and ``docs/figures/answer.jpg``.
 """
 
 import sys
@@ -31,15 +31,15 @@ def galaxy(seed: int = 5) -> NDArray[np.uint8]:
     radius, azimuth = np.hypot(along, across), np.arctan2(across, along)
     # A logarithmic spiral is a straight line in the logarithm of the radius.
     phase = 2 * (azimuth + 3.2 * np.log(radius + 0.03))
-    arms = np.exp(3.0 * (np.cos(phase) - 1)) * np.exp(-(((radius - 0.24) / 0.16) ** 2))
+    arms = np.exp(1.4 * (np.cos(phase) - 1)) * np.exp(-radius / 0.15) * (1 - np.exp(-((radius / 0.06) ** 2)))
     blue, yellow = np.array([0.72, 0.82, 1.0]), np.array([1.0, 0.86, 0.62])
-    light = 0.42 * np.exp(-radius / 0.16)[..., None] * yellow + 0.6 * arms[..., None] * blue
-    light += 0.85 * np.exp(-((radius / 0.055) ** 1.2))[..., None] * yellow
+    light = 0.35 * np.exp(-radius / 0.15)[..., None] * yellow + 1.3 * arms[..., None] * blue
+    light += 0.75 * np.exp(-((radius / 0.05) ** 1.1))[..., None] * yellow
     for _ in range(60):
         distance = random.uniform(0.12, 0.42)
         turn = random.integers(2) * np.pi - 3.2 * np.log(distance + 0.03) + random.normal(0, 0.12)
         at = np.hypot(along - distance * np.cos(turn), across - distance * np.sin(turn))
-        light += random.uniform(0.05, 0.3) * np.exp(-((at / 0.012) ** 2))[..., None] * blue
+        light += random.uniform(0.02, 0.18) * np.exp(-((at / 0.012) ** 2))[..., None] * blue
     for _ in range(7):
         at = np.hypot(x - random.uniform(-0.95, 0.95), y - random.uniform(-0.95, 0.95))
         light += random.uniform(0.3, 1.0) * np.exp(-((at / 0.009) ** 2))[..., None]
@@ -50,7 +50,8 @@ def galaxy(seed: int = 5) -> NDArray[np.uint8]:
 def draw(image: NDArray[np.uint8], answer: Classification) -> Figure:
     """Draw the galaxy beside the votes on each question of its path."""
     ink, ground, accent, quiet = "#e8e6e1", "#11131a", "#7fb4ff", "#39415a"
-    on_path = [each for each in answer.questions or () if any(one.id in (answer.path or ()) for one in each.answers)]
+    asked = {one.id: question for question in answer.questions or () for one in question.answers}
+    on_path = [asked[each] for each in answer.path or ()]
     figure = Figure(figsize=(11, 5.6), facecolor=ground)
     sky = figure.add_axes((0.02, 0.14, 0.41, 0.82))
     sky.imshow(Image.fromarray(image))
@@ -82,7 +83,7 @@ def main() -> None:
     (FIGURES / "galaxy.jpg").write_bytes(data)
     answer = LocalEngine().classify(data)
     (FIGURES / "answer.json").write_text(answer.model_dump_json(indent=2) + "\n", "utf-8")
-    draw(image, answer).savefig(FIGURES / "answer.png", dpi=100)
+    draw(image, answer).savefig(FIGURES / "answer.jpg", dpi=100, pil_kwargs={"quality": 92, "optimize": True})
     print(answer.summary)
 
 

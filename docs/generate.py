@@ -119,6 +119,10 @@ def _card(folder: Path) -> str:
         "",
         *(f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in model.provenance.items()),
         "",
+    ]
+    if not metrics:
+        return "\n".join([*lines, "It was not measured: its data set no galaxies aside for validation.", ""])
+    lines += [
         f"Measured with `{metrics['command']}` on {metrics['split']}: **RMSE {metrics['rmse']:.4f}** with one view.",
         "",
         "| question | RMSE | agrees with the volunteers' majority, where most were asked |",

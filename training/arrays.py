@@ -2,14 +2,14 @@
 
 Datasets: ``images`` uint8 [>=N, S, S, 3], contiguous, so that it can be mapped into memory; ``votes`` float32
 [N, columns], NaN where a vote is not known; ``names`` and ``validation`` [N]. Rows of ``images`` beyond N are
-unused: room that was kept for pictures which then could not be decoded. Attributes name the tree, its columns and the
-framing.
+unused: room that was kept for pictures which then could not be decoded. Attributes name the tree, its columns, the
+framing, and where the galaxies come from.
 """
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -82,6 +82,8 @@ class Galaxies:
         How the images were cut.
     sha256 : str
         Of the file they come from.
+    provenance : dict
+        What was noted when the file was made, as ``images`` and ``votes`` in words; empty in a file without a note.
     """
 
     names: NDArray[np.str_]
@@ -91,6 +93,7 @@ class Galaxies:
     tree: DecisionTree
     framing: Framing
     sha256: str
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -121,6 +124,7 @@ def read_galaxies(path: Path) -> Galaxies:
             tree, framing = load_tree(file.attrs["tree"]), Framing.model_validate_json(file.attrs["framing"])
             columns, stored = json.loads(file.attrs["columns"]), file["images"]
             offset, shape = stored.id.get_offset(), (len(names), *stored.shape[1:])
+            provenance = dict(json.loads(file.attrs.get("provenance", "{}")))
     except UnknownTreeError as error:
         msg = f"{path}: {error}; prepare it again"
         raise ArrayFileError(msg) from error
@@ -134,7 +138,7 @@ def read_galaxies(path: Path) -> Galaxies:
         np.memmap(path, np.uint8, "r", offset, shape) if len(names) else np.empty(shape, np.uint8)
     )
     images = Images(pixels, np.arange(len(names)))
-    return Galaxies(names, images, votes, validation, tree, framing, sha256_of(path))
+    return Galaxies(names, images, votes, validation, tree, framing, sha256_of(path), provenance)
 
 
 class ArrayWriter:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.arrays import Galaxies, Images
+from training.processes import Process
 
 _IN_MEMORY_BYTES = 8 * 2**30
 _ON_DEVICE_PART = 0.3
+_CHUNK = 1024
 
 
 class Batches:
@@ -23,26 +25,23 @@ class Batches:
     batch_size : int
         Over all processes; divisible by their number.
     seed : int
-    device : torch.device
-        Where the batches go. Images that fit into part of a GPU's memory, or into 8 GiB, are read only once.
-    rank, world : int
-        Which of how many processes this one is.
+    process : Process
+        Which of how many it is, and where its batches go. Images that fit into part of what is free of a GPU's memory,
+        or into this process's part of 8 GiB, are read only once.
     """
 
-    def __init__(
-        self, galaxies: Galaxies, batch_size: int, seed: int, device: torch.device, *, rank: int = 0, world: int = 1
-    ) -> None:
+    def __init__(self, galaxies: Galaxies, batch_size: int, seed: int, process: Process) -> None:
         self._galaxies = galaxies
         self._batch_size = batch_size
         self._seed = seed
-        self._device = device
-        self._share = slice(rank, None, world)
+        self._device = process.device
+        self._share = slice(process.rank, None, process.world)
         self._votes = torch.from_numpy(galaxies.votes)
         self._resident: Tensor | None = None
-        if device.type == "cuda" and galaxies.images.nbytes < _ON_DEVICE_PART * torch.cuda.mem_get_info(device)[1]:
-            self._resident = torch.from_numpy(galaxies.images[:]).to(device)
+        if galaxies.images.nbytes < _ON_DEVICE_PART * _free_on(process.device):
+            self._resident = _moved(galaxies.images, process.device)
         self._images: Images | NDArray[np.uint8] = galaxies.images
-        if self._resident is None and galaxies.images.nbytes < _IN_MEMORY_BYTES:
+        if self._resident is None and galaxies.images.nbytes < _IN_MEMORY_BYTES / process.neighbours:
             self._images = galaxies.images[:]
 
     @property
@@ -71,3 +70,16 @@ class Batches:
         if self._resident is not None:
             return self._resident[chosen.to(self._device)], votes
         return torch.from_numpy(self._images[part]).to(self._device), votes
+
+
+def _free_on(device: torch.device) -> int:
+    """Return how many bytes of a GPU's own memory nobody uses yet; a CPU has none."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+def _moved(images: Images, device: torch.device) -> Tensor:
+    """Copy images onto a device, some at a time, so that the host never holds all of them."""
+    moved = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for first in range(0, len(images), _CHUNK):
+        moved[first : first + _CHUNK] = torch.from_numpy(images[first : first + _CHUNK])
+    return moved

@@ -14,6 +14,7 @@ from training.arrays import ArrayFileError, Galaxies, read_galaxies
 from training.evaluate import ModelFileError, evaluate, plot, shipped_model
 from training.export import ExportError, ExportSettings, export
 from training.prepare import NothingToPrepareError, PrepareSettings, Report, prepare
+from training.processes import own_rank
 from training.runs import RunError
 from training.settings import DATA_FILE, TrainSettings
 from training.train import train
@@ -69,8 +70,9 @@ def train_command(**given: Any) -> None:  # noqa: ANN401
     settings = settings_from(TrainSettings, given)
     with _explaining():
         record = train(settings)
-    for name, value in record["epochs"][-1].items():
-        click.echo(f"{name}: {value:.5g}")
+    if own_rank() == 0:
+        for name, value in record["epochs"][-1].items():
+            click.echo(f"{name}: {value:.5g}")
 
 
 @main.command("evaluate")

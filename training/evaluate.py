@@ -1,8 +1,9 @@
 """How near a model file comes to the volunteers' votes, on galaxies it never saw."""
 
+import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Evaluation:
         Question -> (part of the galaxies whose likeliest answer is the volunteers', number of galaxies).
     galaxies
         How many galaxies.
+    caution
+        What speaks against taking the figures for those of galaxies that were never trained on, if anything does.
     """
 
     rmse: float
@@ -43,6 +46,7 @@ class Evaluation:
     by_column: dict[str, float]
     agreement: dict[str, tuple[float, int]]
     galaxies: int
+    caution: str | None = None
 
     @classmethod
     def of(cls, tree: DecisionTree, scores: Votes, votes: Votes) -> "Evaluation":
@@ -57,7 +61,8 @@ class Evaluation:
 
     def lines(self, tree: DecisionTree) -> list[str]:
         """Return the figures as text, a line each."""
-        lines = [f"RMSE {self.rmse:.4f} over {len(tree.columns)} columns of {self.galaxies} galaxies", ""]
+        lines = [f"RMSE {self.rmse:.4f} over {len(tree.columns)} columns of {self.galaxies} galaxies"]
+        lines += [*([f"Caution: {self.caution}"] if self.caution else []), ""]
         lines += ["question   RMSE   agrees with the majority"]
         for question in tree.questions:
             part, count = self.agreement[question.id]
@@ -97,6 +102,11 @@ def shipped_model(models: Path = MODELS) -> Path:
     return found[0]
 
 
+def split_sha256(galaxies: Galaxies) -> str:
+    """Return a SHA-256 that tells sets of galaxies apart by their names, in whatever order they stand."""
+    return hashlib.sha256("\n".join(sorted(str(name) for name in galaxies.names)).encode()).hexdigest()
+
+
 def evaluate(model: Path, galaxies: Galaxies) -> tuple[Evaluation, Votes]:
     """Score galaxies with a model's ONNX file and compare with their votes.
 
@@ -133,7 +143,11 @@ def evaluate(model: Path, galaxies: Galaxies) -> tuple[Evaluation, Votes]:
         msg = "the array file sets no galaxies aside for validation"
         raise ArrayFileError(msg)
     scores = predict_onnx(path, galaxies.images)
-    return Evaluation.of(galaxies.tree, scores, galaxies.votes), scores
+    evaluation = Evaluation.of(galaxies.tree, scores, galaxies.votes)
+    if card.metrics.get("validation_sha256") != split_sha256(galaxies):
+        caution = f"the card does not say that {card.name} was measured on these galaxies; it may be trained on them"
+        evaluation = replace(evaluation, caution=caution)
+    return evaluation, scores
 
 
 def plot(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> None:

@@ -1,6 +1,7 @@
 """A trained run to one self-contained ONNX file and its card."""
 
 import json
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -11,12 +12,12 @@ import torch
 from pydantic import Field
 from torch.utils.flop_counter import FlopCounterMode
 
-from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
-from galaxytree.decision_tree import load_tree
+from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.decision_tree import DecisionTree
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
-from training.evaluate import MODELS, evaluate
+from training.evaluate import MODELS, Evaluation, split_sha256
 from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
 from training.predict import predict, predict_onnx
 from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, read_record
@@ -28,10 +29,23 @@ TOLERANCE = 1e-4
 COMPARED = 256
 """On so many images the two are compared."""
 
-_CITATIONS = (
-    "Willett, K. W., et al. 2013, MNRAS, 435, 2835 (Galaxy Zoo 2)",
-    "Lintott, C. J., et al. 2008, MNRAS, 389, 1179 (Galaxy Zoo)",
-)
+# What is to be cited beside the tree's own references.
+_ALSO_CITED = {"galaxy-zoo-2": ("Lintott et al. 2008, MNRAS 389, 1179 (Galaxy Zoo)",)}
+
+# Where the galaxies of an array file come from that does not say so.
+_KAGGLE = {
+    "images": "Sloan Digital Sky Survey, gri composites, as served by the Kaggle Galaxy Challenge (2013-14)",
+    "votes": "Galaxy Zoo 2 (Willett et al. 2013), as weighted by the Kaggle Galaxy Challenge",
+}
+
+# What is known of how the galaxies of a validation split were chosen, by `split_sha256`.
+_SELECTED = {
+    "f1b1ef36db98b7d0fc8a4129e10d07016d3041981114a07e86f72c82da71471e": (
+        "The 7,871 galaxies with all 37 votes that it was trained and measured on favour clear-cut ones: the mean of "
+        "Class4.2 (no spiral) is 0.163 on them, and 0.218 on an unselected block. Nothing corrects for it, and the "
+        "RMSE is one on that selection."
+    )
+}
 
 
 class ExportSettings(Options):
@@ -53,11 +67,14 @@ class ExportError(RuntimeError):
 def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
     """Write a run's averaged network as ``model.onnx`` and its ``card.json``.
 
+    An earlier model of that name stays as it is until all is checked and measured.
+
     Parameters
     ----------
     settings : ExportSettings
     galaxies : Galaxies
-        All of the array file: the validation split is measured, and images of it are scored both ways.
+        All of the array file that the run was trained on: the validation split is measured, and images of it are scored
+        both ways.
 
     Returns
     -------
@@ -66,84 +83,73 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
     Raises
     ------
     RunError
-        If the run is missing or not finished.
+        If the run is missing, not finished, or of other data.
     ExportError
         If PyTorch and ONNX Runtime disagree by more than `TOLERANCE`.
     """
     record = read_record(settings.run)
     weights = read_checkpoint(settings.run / WEIGHTS_FILE)
-    if weights is None:
+    # The weights of a run that was begun anew may be those of an earlier one.
+    if weights is None or record["finished"] is not True:
         msg = f"{settings.run} is not finished; go on with: python -m training train --run {settings.run}"
         raise RunError(msg)
-    model = _rebuild(record, weights)
     framing = Framing.model_validate(record["framing"])
+    if (galaxies.tree.name, galaxies.framing) != (record["tree"], framing):
+        msg = f"{settings.run} was trained on the tree {record['tree']} and {framing}; name its data with --data"
+        raise RunError(msg)
+    if galaxies.sha256 != record["data"]["sha256"]:
+        # On other data, galaxies that the run was trained on may pass for the validation split.
+        msg = f"{settings.data} is not the file that {settings.run} was trained on; name that one with --data"
+        raise RunError(msg)
+    model = _rebuild(galaxies.tree, record, weights)
     unseen = galaxies.where(galaxies.validation)
 
-    folder = settings.models / settings.name
-    folder.mkdir(parents=True, exist_ok=True)
-    named = {
-        "name": settings.name,
-        "version": settings.version,
-        "tree": record["tree"],
-        "columns": json.dumps(load_tree(record["tree"]).columns),
-        "framing": framing.model_dump_json(),
-    }
-    _write(model, framing, folder / MODEL_FILE, named)
+    settings.models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.models, prefix=f".{settings.name}-") as scratch:
+        # Under another name than the final one: whoever looks for models must not find this.
+        made = Path(scratch) / "made.onnx"
+        named = {
+            "name": settings.name,
+            "version": settings.version,
+            "tree": record["tree"],
+            "columns": json.dumps(galaxies.tree.columns),
+            "framing": framing.model_dump_json(),
+        }
+        _write(model, framing, made, named)
 
-    compared = np.ascontiguousarray((unseen if len(unseen) else galaxies).images[:COMPARED])
-    by_torch, by_onnx = predict(model, compared, torch.device("cpu")), predict_onnx(folder / MODEL_FILE, compared)
-    difference = float(np.abs(by_torch - by_onnx).max())
-    if not difference <= TOLERANCE:
-        msg = f"PyTorch and ONNX Runtime differ by {difference:.2g} on {len(compared)} images"
-        raise ExportError(msg)
+        compared = np.ascontiguousarray((unseen if len(unseen) else galaxies).images[:COMPARED])
+        by_torch, by_onnx = predict(model, compared, torch.device("cpu")), predict_onnx(made, compared)
+        difference = float(np.abs(by_torch - by_onnx).max())
+        if not difference <= TOLERANCE:
+            msg = f"PyTorch and ONNX Runtime differ by {difference:.2g} on {len(compared)} images"
+            raise ExportError(msg)
 
-    card = ModelCard(
-        name=settings.name,
-        version=settings.version,
-        sha256=sha256_of(folder / MODEL_FILE),
-        tree=record["tree"],
-        columns=load_tree(record["tree"]).columns,
-        framing=framing,
-        network=_described(model, record, framing),
-        provenance=_provenance(record),
-        metrics={},
-        citations=_CITATIONS,
-        licence=(
-            "MIT for the weights. The ImageNet weights they started from are Apache-2.0; the votes are Galaxy Zoo 2's, "
-            "which asks to be cited; the images are from the Sloan Digital Sky Survey."
-        ),
-        limits=(
-            "Trained and measured on SDSS gri pictures framed to the galaxy's size (424 px of 0.02 petroR90_r arcsec "
-            "each). What happens on pictures of other surveys or with another framing was not measured."
-        ),
-    )
-    card.write(folder)
-    if len(unseen):
-        evaluation, _ = evaluate(folder, unseen)
-        card = card.model_copy(
-            update={
-                "metrics": {
-                    "command": "python -m training evaluate",
-                    "split": f"validation: {evaluation.galaxies} galaxies, never trained on",
-                    "views": 1,
-                    "rmse": round(evaluation.rmse, 5),
-                    "rmse_by_question": {name: round(value, 5) for name, value in evaluation.by_question.items()},
-                    "agreement_with_majority": {
-                        name: {"part": round(part, 4), "galaxies": count}
-                        for name, (part, count) in evaluation.agreement.items()
-                        if count
-                    },
-                    "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": len(compared)},
-                }
-            }
+        card = ModelCard(
+            name=settings.name,
+            version=settings.version,
+            sha256=sha256_of(made),
+            tree=record["tree"],
+            columns=galaxies.tree.columns,
+            framing=framing,
+            network=_described(model, record, framing),
+            provenance=_provenance(record, galaxies),
+            metrics=_measured(made, unseen, difference, len(compared)) if len(unseen) else {},
+            citations=(*galaxies.tree.references, *_ALSO_CITED.get(record["tree"], ())),
+            licence=_licence(record, galaxies),
+            limits=_limits(framing, unseen),
         )
-        card.write(folder)
+        card.write(Path(scratch))
+        folder = settings.models / settings.name
+        folder.mkdir(exist_ok=True)
+        # A kill between the two leaves a model that is not its card's, which is refused wherever it is read.
+        made.replace(folder / MODEL_FILE)
+        (Path(scratch) / CARD_FILE).replace(folder / CARD_FILE)
     return card
 
 
-def _rebuild(record: dict[str, Any], weights: dict[str, Any]) -> GalaxyClassifier:
+def _rebuild(tree: DecisionTree, record: dict[str, Any], weights: dict[str, Any]) -> GalaxyClassifier:
     settings = record["settings"]
-    classifier = ViewClassifier(load_tree(record["tree"]), settings["network"])
+    classifier = ViewClassifier(tree, settings["network"])
     classifier.load_state_dict(weights["average"])
     return GalaxyClassifier(View(settings["crop"], settings["resolution"]), classifier).eval()
 
@@ -192,15 +198,57 @@ def _described(model: GalaxyClassifier, record: dict[str, Any], framing: Framing
     }
 
 
-def _provenance(record: dict[str, Any]) -> dict[str, Any]:
+def _measured(path: Path, unseen: Galaxies, difference: float, compared: int) -> dict[str, Any]:
+    evaluation = Evaluation.of(unseen.tree, predict_onnx(path, unseen.images), unseen.votes)
     return {
-        "images": "Sloan Digital Sky Survey, gri composites, as served by the Kaggle Galaxy Challenge (2013-14)",
-        "votes": "Galaxy Zoo 2 (Willett et al. 2013), as weighted by the Kaggle Galaxy Challenge",
+        "command": "python -m training evaluate",
+        "split": f"validation: {evaluation.galaxies} galaxies, never trained on",
+        "validation_sha256": split_sha256(unseen),
+        "views": 1,
+        "rmse": round(evaluation.rmse, 5),
+        "rmse_by_question": {name: round(value, 5) for name, value in evaluation.by_question.items()},
+        "agreement_with_majority": {
+            name: {"part": round(part, 4), "galaxies": count}
+            for name, (part, count) in evaluation.agreement.items()
+            if count
+        },
+        "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": compared},
+    }
+
+
+def _provenance(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
+    return {
+        "images": _source(galaxies, "images"),
+        "votes": _source(galaxies, "votes"),
         "initial_weights": "ImageNet (TensorFlow's EfficientNet-Lite)" if record["settings"]["imagenet"] else "random",
         "galaxies": record["data"],
         "commit": record["commit"],
         "settings": {key: value for key, value in record["settings"].items() if key not in {"data", "run"}},
-        "machine": record["machine"],
+        # Runs that were started before these were written down had one process, and name one machine.
+        "processes": record.get("world", 1),
+        "machines": record.get("machines", [record["machine"]]),
         "epochs": len(record["epochs"]),
         "checkpoint": "the last one, weights averaged over the steps",
     }
+
+
+def _source(galaxies: Galaxies, what: str) -> str:
+    """Return where the images or votes come from, as the array file says."""
+    return str(galaxies.provenance.get(what, _KAGGLE[what]))
+
+
+def _licence(record: dict[str, Any], galaxies: Galaxies) -> str:
+    started = " The ImageNet weights they started from are Apache-2.0." if record["settings"]["imagenet"] else ""
+    return (
+        f"MIT for the weights.{started} Votes and images are no part of the model, and keep their own terms: "
+        f"{_source(galaxies, 'votes')}; {_source(galaxies, 'images')}. Who publishes scores is asked for the citations."
+    )
+
+
+def _limits(framing: Framing, unseen: Galaxies) -> str:
+    general = (
+        f"Trained and measured on the central {framing.field:.4f} of pictures that are framed to the galaxy's size "
+        "(Galaxy Zoo 2: SDSS gri, 424 px of 0.02 petroR90_r arcsec each). What happens on pictures of other surveys or "
+        "with another framing was not measured."
+    )
+    return " ".join([general, _SELECTED.get(split_sha256(unseen), "")]).strip()

@@ -39,19 +39,20 @@ def rmse_by_question(tree: DecisionTree, scores: Votes, votes: Votes) -> dict[st
 def agreement(tree: DecisionTree, scores: Votes, votes: Votes, weight: float = 0.5) -> dict[str, tuple[float, int]]:
     """How often the likeliest answer is the volunteers' own, question by question.
 
-    A galaxy counts for a question where its votes are known and more than `weight` of all voters were asked it.
+    A galaxy counts for a question where its votes are known and more than `weight` of all voters were asked it. Scores
+    that never lead to the question give it no answer, and so do not agree.
 
     Returns
     -------
     dict
         Question -> (part of the galaxies that agree, number of galaxies).
     """
-    asked = tree.weights(votes) > weight
+    asked, reached = tree.weights(votes) > weight, tree.weights(scores) > 0
     result = {}
     for number, (question, own) in enumerate(tree.slices.items()):
         counted = asked[:, number] & ~np.isnan(votes[:, own]).any(axis=1)
-        same = scores[counted, own].argmax(axis=1) == votes[counted, own].argmax(axis=1)
-        result[question] = (float(same.mean()) if counted.any() else math.nan, int(counted.sum()))
+        same = reached[:, number] & (scores[:, own].argmax(axis=1) == votes[:, own].argmax(axis=1))
+        result[question] = (float(same[counted].mean()) if counted.any() else math.nan, int(counted.sum()))
     return result
 
 

@@ -31,7 +31,7 @@ def pictures_in(path: Path) -> Iterator[Picture]:
         If the file can't be read or is damaged.
     """
     if path.is_dir():
-        yield from (Picture(file.stem, file.read_bytes) for file in sorted(path.iterdir()) if _is_picture(file.name))
+        yield from (Picture(file.stem, file.read_bytes) for file in sorted(path.iterdir()) if is_picture(file.name))
     elif path.suffix.lower() == ".zip":
         yield from _in_zip(path)
     else:
@@ -41,7 +41,7 @@ def pictures_in(path: Path) -> Iterator[Picture]:
 def _in_zip(path: Path) -> Iterator[Picture]:
     archive = zipfile.ZipFile(path)
     for entry in archive.infolist():
-        if _is_picture(entry.filename):
+        if is_picture(entry.filename):
             yield Picture(PurePosixPath(entry.filename).stem, _reading(archive, entry))
 
 
@@ -52,7 +52,7 @@ def _reading(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], b
 def _in_tar(path: Path) -> Iterator[Picture]:
     with tarfile.open(path, "r:") as archive:
         for entry in archive:
-            if entry.isfile() and _is_picture(entry.name):
+            if entry.isfile() and is_picture(entry.name):
                 yield Picture(PurePosixPath(entry.name).stem, _part_of(path, entry.offset_data, entry.size))
 
 
@@ -65,7 +65,8 @@ def _part_of(path: Path, offset: int, size: int) -> Callable[[], bytes]:
     return read
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture that is read, by its ending."""
     path = PurePosixPath(name)
     # macOS puts a shadow of each file, "__MACOSX/._name", into the zips it makes.
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")

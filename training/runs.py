@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from galaxytree.options import Options
-
 CHECKPOINT_FILE = "checkpoint.pt"
 WEIGHTS_FILE = "weights.pt"
 RECORD_FILE = "run.json"
 
-# These may change when a run is taken up again: they do not decide its result.
+# These may change when a run is taken up again. They say where and how it is computed, not what; but sums are rounded
+# otherwise on another device, with another number of threads, or, with several processes, at other checkpoints, so that
+# the last bits of the result may differ.
 _FREE_TO_CHANGE = {"run", "data", "threads", "device", "checkpoint_steps"}
 
 
@@ -62,14 +62,40 @@ def read_record(run: Path) -> dict[str, Any]:
     return record
 
 
-def hold_against(settings: Options, saved: dict[str, Any]) -> None:
-    """Refuse to take up a run under other settings than it was started with."""
-    current = settings.model_dump(mode="json")
+def taken_up(record: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a run that is taken up again, with its history.
+
+    Parameters
+    ----------
+    record : dict
+        What this start would write down if it were the first.
+    earlier : dict
+        What the earlier starts wrote down.
+
+    Raises
+    ------
+    RunError
+        If settings, data or the number of processes are not those that the run was started with.
+    """
+    current, saved = record["settings"], earlier["settings"]
     changed = [key for key in saved if key not in _FREE_TO_CHANGE and saved[key] != current.get(key)]
     if changed:
         was = ", ".join(f"{key} was {saved[key]}, now {current.get(key)}" for key in changed)
         msg = f"the run was started with other settings ({was}); give them again, or another --run"
         raise RunError(msg)
+    if earlier["data"]["sha256"] != record["data"]["sha256"]:
+        msg = f"{current['data']} is not the file that the run was started with; give that one, or another --run"
+        raise RunError(msg)
+    # A run that was started before this was written down had one process.
+    if (processes := earlier.get("world", 1)) != record["world"]:
+        msg = (
+            f"the run was started with {processes} processes, now there are {record['world']}; start as many "
+            f"(torchrun --nproc-per-node={processes}), or give another --run"
+        )
+        raise RunError(msg)
+    machines = earlier.get("machines", [earlier["machine"]])
+    machines += [each for each in record["machines"] if each not in machines]
+    return record | {"commit": earlier["commit"], "machine": earlier["machine"], "machines": machines}
 
 
 def git_commit() -> str:

@@ -42,6 +42,6 @@ class TrainSettings(Options):
     precision: Annotated[Literal["bf16", "float32"], Field(description="Arithmetic of the forward pass")] = "bf16"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="Where to train")] = "auto"
     threads: Annotated[int, Field(ge=0, description="CPU threads; 0 leaves it to PyTorch")] = 0
-    seed: Annotated[int, Field(ge=0, description="Seed of all that is random")] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="Seed of all that is random")] = 1
     checkpoint_steps: Annotated[int, Field(gt=0, description="Steps between checkpoints")] = 40
     validate_epochs: Annotated[int, Field(gt=0, description="Epochs between measurements on validation")] = 1

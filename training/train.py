@@ -30,10 +30,10 @@ from training.runs import (
     WEIGHTS_FILE,
     RunError,
     git_commit,
-    hold_against,
     machine,
     read_checkpoint,
     read_record,
+    taken_up,
     write_checkpoint,
     write_record,
 )
@@ -62,14 +62,16 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         galaxies = read_galaxies(settings.data)
         learning = galaxies.where(~galaxies.validation & ~np.isnan(galaxies.votes).all(axis=1))
         unseen = galaxies.where(galaxies.validation)
-        batches = Batches(
-            learning, settings.batch_size, settings.seed, process.device, rank=process.rank, world=process.world
-        )
+        batches = Batches(learning, settings.batch_size, settings.seed, process)
         if not batches.steps or settings.batch_size % process.world:
             msg = f"batches of {settings.batch_size} do not fit {len(learning)} galaxies and {process.world} processes"
             raise RunError(msg)
         if settings.crop > galaxies.framing.size:
             msg = f"a crop of {settings.crop} px does not fit into images of {galaxies.framing.size} px"
+            raise RunError(msg)
+        if (galaxies.framing.size - settings.crop) % 2:
+            # What is served would lie half a pixel beside what is trained on.
+            msg = f"a crop of {settings.crop} px has no middle in images of {galaxies.framing.size} px; take 1 px more"
             raise RunError(msg)
         network = ViewClassifier(galaxies.tree, settings.network, settings.dropout)
         if settings.imagenet:
@@ -85,23 +87,22 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
 
         # Where an earlier start of the run left it.
         settings.run.mkdir(parents=True, exist_ok=True)
-        record = _record(settings, galaxies, learning, unseen)
+        record = _record(settings, galaxies, learning, unseen) | {"world": process.world}
         step, squared, seconds = 0, 0.0, 0.0
         total = settings.epochs * batches.steps
         if state := read_checkpoint(settings.run / CHECKPOINT_FILE):
-            earlier = read_record(settings.run)
-            hold_against(settings, earlier["settings"])
-            if earlier["data"]["sha256"] != galaxies.sha256:
-                msg = f"{settings.data} is not the file that the run was started with; give that one, or another --run"
-                raise RunError(msg)
-            record |= {"commit": earlier["commit"], "epochs": state["epochs"]}
+            record = taken_up(record, read_record(settings.run)) | {"epochs": state["epochs"]}
             network.load_state_dict(state["network"])
             average.load_state_dict(state["average"])
             optimizer.load_state_dict(state["optimizer"])
             step, squared, seconds = state["step"], state["squared"], state["seconds"]
         if process.leads:
             write_record(settings.run, record)
-        logs = SummaryWriter(str(settings.run / "logs"), purge_step=step) if process.leads else None
+        # The last epoch may have been kept but not logged when the run was killed: it is logged anew.
+        logged = len(record["epochs"]) * batches.steps
+        logs = SummaryWriter(str(settings.run / "logs"), purge_step=logged) if process.leads else None
+        if logs and logged:
+            _log(logs, record["epochs"][-1], logged)
         progress = tqdm(total=total, initial=step, unit="step", disable=not process.leads, smoothing=0.05)
         began = time.monotonic() - seconds
 
@@ -138,16 +139,24 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                     images_s=f"{step * settings.batch_size / seconds:.0f}",
                     refresh=False,
                 )
-                if ended:
+                due = ended or step % settings.checkpoint_steps == 0
+                if due:
+                    # All go on from what the leader keeps, as they would if they were taken up from there.
                     squared = process.mean(squared)
-                    now = {"epoch": epoch + 1, "training_rmse": math.sqrt(squared / batches.steps), "seconds": seconds}
+                if ended:
+                    now = {
+                        "epoch": epoch + 1,
+                        "learning_rate": optimizer.param_groups[0]["lr"],
+                        "training_rmse": math.sqrt(squared / batches.steps),
+                        "seconds": seconds,
+                    }
                     last = step == total
                     if process.leads and len(unseen) and ((epoch + 1) % settings.validate_epochs == 0 or last):
                         now["validation_rmse"] = rmse(predict(served, unseen.images, process.device), unseen.votes)
                         progress.write(f"epoch {epoch + 1}: validation RMSE {now['validation_rmse']:.4f}")
                     record["epochs"].append(now)
                     squared = 0.0
-                if process.leads and (ended or step % settings.checkpoint_steps == 0):
+                if process.leads and due:
                     state = {
                         "step": step,
                         "squared": squared,
@@ -159,9 +168,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                     }
                     write_checkpoint(settings.run / CHECKPOINT_FILE, state)
                 if logs and ended:
-                    for name, value in record["epochs"][-1].items():
-                        logs.add_scalar(name, value, step)
-                    logs.add_scalar("learning_rate", optimizer.param_groups[0]["lr"], step)
+                    _log(logs, record["epochs"][-1], step)
                     write_record(settings.run, record)
 
         progress.close()
@@ -200,11 +207,19 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
             kept.copy_(current)
 
 
+def _log(logs: SummaryWriter, epoch: dict[str, float], step: int) -> None:
+    """Hand the figures of an epoch to TensorBoard, past every buffer that a kill would empty."""
+    for name, value in epoch.items():
+        logs.add_scalar(name, value, step)
+    logs.flush()
+
+
 def _record(settings: TrainSettings, galaxies: Galaxies, learning: Galaxies, unseen: Galaxies) -> dict[str, Any]:
     return {
         "settings": settings.model_dump(mode="json"),
         "commit": git_commit(),
         "machine": machine(),
+        "machines": [machine()],
         "tree": galaxies.tree.name,
         "framing": galaxies.framing.model_dump(),
         "data": {"sha256": galaxies.sha256, "training": len(learning), "validation": len(unseen)},

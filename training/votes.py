@@ -20,6 +20,7 @@ Kind = Literal["solutions", "release", "mapping", "ids", "unknown"]
 
 _GALAXY = "GalaxyID"
 _OBJECT = "dr7objid"
+_TOLERANCE = 1e-3
 
 
 class WrongHeaderError(ValueError):
@@ -32,37 +33,55 @@ class Votes:
 
     Attributes
     ----------
+    tree
+        What the votes are on.
     rows
         Name -> votes float32 [columns], NaN where not known.
     problems
         (what, where) of each row or value that could not be used.
     """
 
+    tree: DecisionTree
     rows: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, name: str, votes: NDArray[np.float64], where: str) -> None:
-        """Keep a galaxy's votes, unless there are none, they are no fractions, or it has some already."""
+        """Keep a galaxy's votes if they are sound; a second row fills what the first one left open."""
         known = votes[~np.isnan(votes)]
-        if name in self.rows:
+        first = self.rows.get(name)
+        if first is not None:
             self.problems.append(("galaxy with a second row of votes", where))
-        elif not known.size:
+        if not known.size:
             self.problems.append(("row without any votes", where))
-        elif known.min() < -1e-3 or known.max() > 1 + 1e-3:
+        elif known.min() < -_TOLERANCE or known.max() > 1 + _TOLERANCE:
             self.problems.append(("row with votes that are not between 0 and 1", where))
-        else:
+        elif not self._adds_up(votes):
+            self.problems.append(("row whose votes do not add up", where))
+        elif first is None:
             self.rows[name] = votes.clip(0, 1).astype(np.float32)
+        else:
+            merged = np.where(np.isnan(first), votes.clip(0, 1), first).astype(np.float32)
+            if self._adds_up(merged):
+                self.rows[name] = merged
+            else:
+                self.problems.append(("second row of votes that does not go with the first", where))
+
+    def _adds_up(self, votes: NDArray[np.float64] | NDArray[np.float32]) -> bool:
+        """Whether all sums that are wholly known are as the tree says; those of a question with a NaN are NaN."""
+        return not (np.abs(self.tree.violations(votes.astype(np.float64))) > _TOLERANCE).any()
 
 
 def kind_of(path: Path, tree: DecisionTree) -> Kind:
     """Tell by its header what a table is, to one who looks for votes on this tree."""
-    with open_table(path) as table:
-        header = set(table.fieldnames or ())
+    # Bytes further down that are no text must not hide what the table is: they are found when its rows are read.
+    with open_table(path, errors="replace") as table:
+        columns = list(table.fieldnames or ())
+    header = set(columns)
     if _OBJECT in header:
         return "release"
     if {"objid", "asset_id"} <= header:
         return "mapping"
-    if header == {_GALAXY}:
+    if columns == [_GALAXY]:
         return "ids"
     if _GALAXY in header and header & set(tree.columns):
         return "solutions"
@@ -70,7 +89,7 @@ def kind_of(path: Path, tree: DecisionTree) -> Kind:
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator["csv.DictReader[str]"]:
+def open_table(path: Path, errors: Literal["strict", "replace"] = "strict") -> Iterator["csv.DictReader[str]"]:
     """Open a CSV, plain, gzipped or alone in a zip file.
 
     Raises
@@ -80,12 +99,12 @@ def open_table(path: Path) -> Iterator["csv.DictReader[str]"]:
     """
     if path.suffix.lower() == ".zip":
         with zipfile.ZipFile(path) as archive, archive.open(_only_table(archive)) as raw:
-            yield csv.DictReader(io.TextIOWrapper(raw, "utf-8-sig", newline=""))
+            yield csv.DictReader(io.TextIOWrapper(raw, "utf-8-sig", errors, newline=""))
     elif path.suffix.lower() == ".gz":
-        with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with gzip.open(path, "rt", encoding="utf-8-sig", errors=errors, newline="") as file:
             yield csv.DictReader(file)
     else:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
             yield csv.DictReader(file)
 
 
@@ -106,7 +125,7 @@ def _only_table(archive: zipfile.ZipFile) -> str:
     return tables[0]
 
 
-def read_solutions(path: Path, tree: DecisionTree, votes: Votes) -> None:
+def read_solutions(path: Path, votes: Votes) -> None:
     """Read a table as Kaggle wrote it: ``GalaxyID`` and some or all of the tree's columns.
 
     Columns that the table does not have, and values that are empty or no numbers, are not known: NaN.
@@ -116,6 +135,7 @@ def read_solutions(path: Path, tree: DecisionTree, votes: Votes) -> None:
     WrongHeaderError
         If it has a column that the tree does not know.
     """
+    tree = votes.tree
     with open_table(path) as table:
         present = set(table.fieldnames or ()) - {_GALAXY}
         if strange := sorted(present - set(tree.columns)):
@@ -131,7 +151,7 @@ def read_solutions(path: Path, tree: DecisionTree, votes: Votes) -> None:
             votes.add(name, values, where)
 
 
-def read_release(path: Path, mapping: Path, tree: DecisionTree, fractions: Fractions, votes: Votes) -> None:
+def read_release(path: Path, mapping: Path, fractions: Fractions, votes: Votes) -> None:
     """Read Galaxy Zoo 2's public release (``gz2_hart16.csv``), and multiply its vote fractions down the tree.
 
     The release gives fractions among those who were asked, which after debiasing need not add up to 1: each question's
@@ -146,6 +166,7 @@ def read_release(path: Path, mapping: Path, tree: DecisionTree, fractions: Fract
     ----------
     Hart et al. 2016, MNRAS 461, 3663 (the debiasing); Willett et al. 2013, MNRAS 435, 2835 (the votes).
     """
+    tree = votes.tree
     with open_table(mapping) as table:
         pictures = {row["objid"]: row["asset_id"] for row in table}
     wanted = [f"{answer.release}_{fractions}" for question in tree.questions for answer in question.answers]
@@ -177,9 +198,25 @@ def _down_the_tree(fractions: NDArray[np.float64], tree: DecisionTree) -> NDArra
 
 
 def read_ids(path: Path) -> set[str]:
-    """Read a table with the one column ``GalaxyID``."""
+    """Read a table with the one column ``GalaxyID``.
+
+    Raises
+    ------
+    WrongHeaderError
+        If it names no galaxy, or a row has more than the one value.
+    """
     with open_table(path) as table:
-        return {(row[_GALAXY] or "").strip() for row in table}
+        ids = set()
+        for row in table:
+            if None in row:
+                msg = f"line {table.line_num} holds more than a GalaxyID"
+                raise WrongHeaderError(msg)
+            ids.add((row[_GALAXY] or "").strip())
+    ids.discard("")
+    if not ids:
+        msg = "it names no galaxy"
+        raise WrongHeaderError(msg)
+    return ids
 
 
 def _number(text: str | None) -> float:

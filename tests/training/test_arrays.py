@@ -36,8 +36,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert galaxies.tree is TREE
     assert galaxies.framing == FRAMING
     assert galaxies.sha256 == sha256_of(path)
-    with h5py.File(path) as file:
-        assert json.loads(file.attrs["provenance"]) == {"drawn": 3}
+    assert galaxies.provenance == {"drawn": 3}
+    assert galaxies.where(galaxies.validation).provenance == {"drawn": 3}
+
+
+def test_a_file_without_a_note_is_read(tmp_path: Path) -> None:
+    path = write_galaxies(tmp_path / "g.h5", 4, framing=FRAMING)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["provenance"]
+    assert read_galaxies(path).provenance == {}
 
 
 def test_images_are_read_when_they_are_asked_for_and_cannot_be_written_to(tmp_path: Path) -> None:
@@ -123,6 +130,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, length: int) -> None:
         ("tree", "galaxy-zoo-9", "galaxy-zoo-9"),
         ("framing", '{"size": -1}', "is no array file"),
         ("columns", "[", "is no array file"),
+        ("provenance", "[1]", "is no array file"),
     ],
 )
 def test_files_of_another_tree_or_framing_are_refused(

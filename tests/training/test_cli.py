@@ -53,6 +53,7 @@ def test_every_option_is_described(settings: type[Options]) -> None:
     [
         (["fly"], "No such command 'fly'"),
         (["train", "--epochs=0"], "--epochs (GALAXYTREE_TRAIN_EPOCHS): Input should be greater than 0"),
+        (["train", "--seed=2147483648"], "--seed (GALAXYTREE_TRAIN_SEED): Input should be less than 2147483648"),
         (["train", "--epochs=many"], "--epochs"),
         (["train", "--network=resnet"], "--network"),
         (

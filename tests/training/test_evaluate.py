@@ -16,7 +16,7 @@ from tests.training.conftest import Exported, training
 from tests.training.galaxies import write_galaxies
 from training import cli
 from training.arrays import read_galaxies
-from training.evaluate import Evaluation, ModelFileError, plot, shipped_model
+from training.evaluate import Evaluation, ModelFileError, plot, shipped_model, split_sha256
 from training.predict import predict_onnx
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +35,7 @@ def test_the_figures_are_printed(exported: Exported) -> None:
         (line,) = [line for line in lines if line.startswith(f"{question.id} ")]
         assert question.text in line
     assert len([line for line in lines if line.startswith("Class")]) == 37
+    assert lines[1] == ""
     assert "(nobody was asked)" in result.stdout
     assert "100.0% of   16" in result.stdout
 
@@ -47,12 +48,31 @@ def test_the_figures_are_json_that_any_program_reads(exported: Exported) -> None
         pytest.fail(f"{word} is no JSON")
 
     figures = json.loads(result.stdout, parse_constant=refuse)
-    assert set(figures) == {"rmse", "by_question", "by_column", "agreement", "galaxies"}
+    assert set(figures) == {"rmse", "by_question", "by_column", "agreement", "galaxies", "caution"}
+    assert figures["caution"] is None
     assert figures["galaxies"] == 16
     assert figures["rmse"] == pytest.approx(ModelCard.read(exported.folder).metrics["rmse"], abs=1e-5)
     assert list(figures["by_column"]) == list(TREE.columns)
     assert figures["agreement"]["Q6"] == [1.0, 16]
     assert figures["agreement"]["Q11"] == [None, 0]
+
+
+def test_galaxies_that_may_have_been_trained_on_are_told(exported: Exported, tmp_path: Path) -> None:
+    # The same galaxies, but others of them are set aside.
+    data = write_galaxies(tmp_path / "g.h5", 80, validation=20)
+    warning = "the card does not say that made-up was measured on these galaxies; it may be trained on them"
+    lines = training("evaluate", exported.folder, "--data", data).stdout.splitlines()
+    assert lines[0].endswith("of 20 galaxies")
+    assert lines[1] == f"Caution: {warning}"
+    figures = json.loads(training("evaluate", exported.folder, "--data", data, "--format=json").stdout)
+    assert figures["caution"] == warning
+
+
+def test_a_split_is_known_by_its_names_in_any_order(exported: Exported) -> None:
+    galaxies = read_galaxies(exported.data)
+    turned = galaxies.where(np.arange(len(galaxies))[::-1])
+    assert split_sha256(turned) == split_sha256(galaxies)
+    assert split_sha256(turned.where(turned.validation)) != split_sha256(galaxies)
 
 
 def test_the_figures_are_those_of_the_models_scores(exported: Exported) -> None:

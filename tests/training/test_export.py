@@ -1,8 +1,11 @@
 """The exported file: whatever runs it gets what PyTorch gets, and nothing of this machine."""
 
+import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,12 +19,15 @@ from galaxytree.imaging import GALAXY_ZOO_FRAMING
 from tests.training.conftest import Exported, Run, training
 from tests.training.galaxies import draw, write_galaxies
 from training import export as export_module
-from training.export import _rebuild
+from training.arrays import read_galaxies
+from training.evaluate import split_sha256
+from training.export import _SELECTED, ExportSettings, _provenance, _rebuild, export
 from training.networks.classifier import GalaxyClassifier
 from training.predict import predict
 from training.runs import read_checkpoint, read_record
 
 ROOT = Path(__file__).parents[2]
+REAL = ROOT / ".." / "shared" / "galaxy-zoo"
 TREE = load_tree("galaxy-zoo-2")
 
 
@@ -34,7 +40,20 @@ def session(exported: Exported) -> onnxruntime.InferenceSession:
 def network(run: Run) -> GalaxyClassifier:
     weights = read_checkpoint(run.folder / "weights.pt")
     assert weights is not None
-    return _rebuild(read_record(run.folder), weights)
+    return _rebuild(TREE, read_record(run.folder), weights)
+
+
+def changed(run: Run, folder: Path, **changes: Any) -> Path:  # noqa: ANN401  (anything that JSON holds)
+    """Copy what export reads of a run, with another record."""
+    folder.mkdir()
+    shutil.copy(run.folder / "weights.pt", folder)
+    (folder / "run.json").write_text(json.dumps(read_record(run.folder) | changes), "utf-8")
+    return folder
+
+
+def written_before(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the file of the same network that was exported already; that takes its seconds."""
+    monkeypatch.setattr(export_module, "_write", lambda *given: shutil.copy(exported.folder / "model.onnx", given[2]))
 
 
 def test_the_file_is_alone_and_sound(exported: Exported) -> None:
@@ -103,7 +122,13 @@ def test_the_card_tells_all(exported: Exported, run: Run) -> None:
     assert card.provenance["galaxies"]["sha256"] == sha256_of(run.data)
     assert card.provenance["commit"] == record["commit"]
     assert card.provenance["initial_weights"] == "random"
+    assert card.provenance["processes"] == 1
+    assert card.provenance["machines"] == [record["machine"]]
     assert card.metrics["split"].startswith("validation: 16 galaxies")
+    names = sorted(f"made-up-{number}" for number in range(64, 80))
+    assert card.metrics["validation_sha256"] == hashlib.sha256("\n".join(names).encode()).hexdigest()
+    assert set(TREE.references) < set(card.citations)
+    assert "ImageNet" not in card.licence
     assert card.metrics["pytorch_against_onnx_runtime"]["largest_difference"] <= 1e-4
     assert 0 < card.metrics["rmse"] < 1
     text = " ".join([*card.citations, card.licence, card.provenance["images"], card.provenance["votes"]])
@@ -112,13 +137,42 @@ def test_the_card_tells_all(exported: Exported, run: Run) -> None:
     assert f"made-up {card.version}: RMSE {card.metrics['rmse']}, sha256 {card.sha256}" in exported.result.stdout
 
 
+def test_the_card_says_what_the_array_file_says_of_its_galaxies(
+    exported: Exported, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_before(exported, monkeypatch)
+    galaxies = read_galaxies(run.data)
+    told = replace(galaxies, provenance={"votes": "votes of a neighbour", "images": "pictures of his"})
+    monkeypatch.setitem(_SELECTED, split_sha256(galaxies.where(galaxies.validation)), "The brightest ones only.")
+    card = export(ExportSettings(run=run.folder, data=run.data, models=tmp_path), told)
+    assert card == ModelCard.read(tmp_path / card.name)
+    assert (card.provenance["votes"], card.provenance["images"]) == ("votes of a neighbour", "pictures of his")
+    assert "votes of a neighbour; pictures of his." in card.licence
+    assert "Kaggle" not in card.licence
+    assert card.limits.endswith(" was not measured. The brightest ones only.")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real galaxies are not at {REAL}")
+def test_what_is_known_of_the_fixed_split_is_told_of_it() -> None:
+    (_, *names) = (REAL / "validation_ids.csv").read_text("utf-8").split()
+    assert set(_SELECTED) == {hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()}
+
+
+def test_runs_that_were_written_down_before_processes_and_machines_were_are_told_of(run: Run) -> None:
+    record = read_record(run.folder)
+    machine = record["machine"]
+    del record["machines"], record["world"]
+    told = _provenance(record, read_galaxies(run.data))
+    assert (told["processes"], told["machines"]) == (1, [machine])
+
+
 def test_without_a_validation_split_nothing_is_measured(
     exported: Exported, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The same network was exported already; that takes its seconds.
-    monkeypatch.setattr(export_module, "_write", lambda *given: shutil.copy(exported.folder / "model.onnx", given[2]))
+    written_before(exported, monkeypatch)
     data = write_galaxies(tmp_path / "g.h5", 3, validation=0)
-    result = training("export", "--run", run.folder, "--data", data, "--models", tmp_path, "--name=unmeasured")
+    other = changed(run, tmp_path / "run", data={"sha256": sha256_of(data), "training": 3, "validation": 0})
+    result = training("export", "--run", other, "--data", data, "--models", tmp_path, "--name=unmeasured")
     assert result.exit_code == 0, result.output
     card = ModelCard.read(tmp_path / "unmeasured")
     assert card.metrics == {}
@@ -131,12 +185,17 @@ def test_a_file_that_does_not_do_what_the_network_does_is_refused(
         assert path.is_file()
         return np.full((len(images), 37), 0.5, np.float32)
 
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong" / "model.onnx").write_bytes(b"a good one")
+    (tmp_path / "wrong" / "card.json").write_bytes(b"its card")
     monkeypatch.setattr(export_module, "_write", lambda *given: given[2].write_bytes(b"another network"))
     monkeypatch.setattr(export_module, "predict_onnx", otherwise)
     result = training("export", "--run", run.folder, "--data", run.data, "--models", tmp_path, "--name=wrong")
     assert result.exit_code == 2
     assert "PyTorch and ONNX Runtime differ by" in result.stderr
-    assert not (tmp_path / "wrong" / "card.json").exists()
+    assert (tmp_path / "wrong" / "model.onnx").read_bytes() == b"a good one"
+    assert (tmp_path / "wrong" / "card.json").read_bytes() == b"its card"
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong"], "nothing else is left behind"
 
 
 def test_a_run_that_is_not_there_is_refused(run: Run, tmp_path: Path) -> None:
@@ -145,9 +204,31 @@ def test_a_run_that_is_not_there_is_refused(run: Run, tmp_path: Path) -> None:
     assert "holds no run; train one with" in " ".join(result.stderr.split())
 
 
-def test_a_run_that_is_not_finished_is_refused(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_bytes((run.folder / "run.json").read_bytes())
-    result = training("export", "--run", tmp_path, "--data", run.data, "--models", tmp_path / "models")
+def test_other_data_are_refused(run: Run, tmp_path: Path) -> None:
+    # The galaxies that the run was trained on would be the ones it is measured on.
+    other = write_galaxies(tmp_path / "other.h5", 80, validation=70)
+    result = training("export", "--run", run.folder, "--data", other, "--models", tmp_path / "models")
+    assert result.exit_code == 2
+    assert f"is not the file that {run.folder} was trained on".replace(" ", "") in "".join(result.stderr.split())
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("changes", [{"tree": "candels"}, {"framing": {"size": 96, "field": 1.0}}])
+def test_data_of_another_tree_or_framing_are_refused(run: Run, tmp_path: Path, changes: dict[str, Any]) -> None:
+    other = changed(run, tmp_path / "run", **changes)
+    result = training("export", "--run", other, "--data", run.data, "--models", tmp_path / "models")
+    assert result.exit_code == 2
+    assert "was trained on the tree" in " ".join(result.stderr.split())
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_a_run_that_is_not_finished_is_refused(run: Run, tmp_path: Path, *, weights: bool) -> None:
+    # Weights may be there all the same, those of a run that lay in the folder before.
+    unfinished = changed(run, tmp_path / "run", finished=not weights)
+    if not weights:
+        (unfinished / "weights.pt").unlink()
+    result = training("export", "--run", unfinished, "--data", run.data, "--models", tmp_path / "models")
     assert result.exit_code == 2
     assert "is not finished; go on with" in " ".join(result.stderr.split())
     assert not (tmp_path / "models").exists()

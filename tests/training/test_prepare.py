@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import lzma
 import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from galaxytree.decision_tree import load_tree
-from galaxytree.imaging import decode
+from galaxytree.imaging import EncodedImage, Framing, decode
 from tests.galaxies import draw_galaxy, encode, jpeg, png
 from tests.training.conftest import training
 from tests.training.galaxies import ROUND, THIN, votes_of
@@ -163,10 +165,219 @@ def test_rows_of_five_questions_only_are_kept_and_the_others_are_not_known(tmp_p
     assert {name for name, is_known in zip(TREE.columns, known, strict=True) if is_known} == set(KNOWN_TO_PARTIAL)
 
 
-def test_a_picture_of_the_wanted_size_is_taken_as_it_is(tmp_path: Path) -> None:
-    ready = draw_galaxy(1, 32)
-    source = lay(tmp_path / "s", {"v.csv": solutions(["1"]), "i/1.png": encode(ready, "PNG")})
-    np.testing.assert_array_equal(Prepared(tmp_path / "g.h5", source).galaxies.images[0], ready)
+def prepared_images(output: Path, *words: str | Path) -> NDArray[np.uint8]:
+    result = training("prepare", *words, "--output", output)
+    assert result.exit_code == 0, result.output
+    return read_galaxies(output).images[:]
+
+
+def test_a_picture_of_just_the_usual_size_has_been_cut_already_under_the_usual_framing_only(tmp_path: Path) -> None:
+    usual, small = draw_galaxy(1, 144), draw_galaxy(1, 32)
+    lay(tmp_path, {"v.csv": solutions(["1"]), "usual/1.png": encode(usual, "PNG"), "small/1.png": encode(small, "PNG")})
+    output, votes = tmp_path / "g.h5", tmp_path / "v.csv"
+    np.testing.assert_array_equal(prepared_images(output, votes, tmp_path / "usual")[0], usual)
+    # Under another framing it is cut as any other picture is, be its size that of the array file or not.
+    wide = prepared_images(output, votes, tmp_path / "usual", "--field=0.9")
+    np.testing.assert_array_equal(wide[0], Framing(size=144, field=0.9).frame(usual))
+    cut = prepared_images(output, votes, tmp_path / "small", "--size=32")
+    np.testing.assert_array_equal(cut[0], Framing(size=32, field=288 / 424).frame(small))
+
+
+def test_pictures_that_are_cut_already_are_scaled_whole(tmp_path: Path) -> None:
+    picture = draw_galaxy(1, 144)
+    source = lay(tmp_path / "s", {"v.csv": solutions(["1"]), "i/1.png": encode(picture, "PNG")})
+    scaled = prepared_images(tmp_path / "g.h5", source, "--size=32", "--precut")
+    np.testing.assert_array_equal(scaled[0], Framing(size=32, field=1).frame(picture))
+    same = prepared_images(tmp_path / "g.h5", source, "--field=0.5", "--precut")
+    np.testing.assert_array_equal(same[0], picture)
+    assert read_galaxies(tmp_path / "g.h5").framing == Framing(size=144, field=0.5)
+
+
+BENCHMARKS = ("all_ones_benchmark", "all_zeros_benchmark", "central_pixel_benchmark")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_kaggles_sample_submissions_are_not_taken_for_votes(tmp_path: Path, packed: bool) -> None:  # noqa: FBT001
+    tests = ["100018", "100037"]
+    rows = [table(["GalaxyID", *TREE.columns], [[name, *[value] * 37] for name in tests]) for value in (1, 0)]
+    # The third one's rows add up.
+    tables = {f"{name}.csv": data for name, data in zip(BENCHMARKS, [*rows, solutions(tests)], strict=True)}
+    benchmarks = {name.replace(".csv", ".zip"): zipped({name: data}) for name, data in tables.items()}
+    download = {
+        "training_solutions_rev1.csv": solutions(NAMES),
+        "images_training_rev1.tar": tarred(PICTURES),
+        "images_test_rev1.tar": tarred({f"{name}.jpg": jpeg(1, 64) for name in tests}),
+    }
+    source = lay(tmp_path / "kaggle", download | (benchmarks if packed else tables))
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.names == set(NAMES)
+    ending = "zip" if packed else "csv"
+    assert prepared.found("sample submission, not votes") == [f"{name}.{ending}" for name in BENCHMARKS]
+    assert prepared.found("picture without a row of votes") == [f"images_test_rev1.tar: {name}" for name in tests]
+    assert len(prepared.problems) == 5
+
+
+def test_rows_whose_votes_do_not_add_up_are_refused_under_any_name(tmp_path: Path) -> None:
+    header = ["GalaxyID", *TREE.columns]
+    rows = [
+        ["ones", *[1] * 37],
+        ["zeros", *[0] * 37],
+        row("a-question", Class7_1=0.9),
+        row("nobody-was-asked", Class3_1=0.1),
+        row("a-hair", Class7_1=0.9995),
+        # What is not known can't be wrong: neither a part of a question, nor one whose weight is not known.
+        row("in-part", Class7_1="", Class7_2=0.3),
+        row("no-weight", Class1_1="", Class7_1=0.5),
+    ]
+    names = [str(each[0]) for each in rows]
+    pictures = tarred({f"{name}.jpg": jpeg(1, 64) for name in names})
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", {"v.csv": table(header, rows), "i.tar": pictures}))
+    assert prepared.names == {"a-hair", "in-part", "no-weight"}
+    assert prepared.found("row whose votes do not add up") == [f"v.csv, line {number}" for number in (2, 3, 4, 5)]
+
+
+def test_the_rows_of_one_galaxy_are_put_together(tmp_path: Path) -> None:
+    part = [name for name in KNOWN_TO_PARTIAL if not name.startswith("Class7")]
+    contradicting = votes_of(*THIN)
+    files = {
+        "a.csv": solutions(NAMES[:2], part),
+        # Where both know, the first row stays.
+        "b.csv": table(["GalaxyID", *TREE.columns], [row(NAMES[0], Class6_1=0.0005, Class6_2=0.9995)]),
+        "c.csv": table(["GalaxyID", *TREE.columns], [["100023", *votes_of(*ROUND)], ["100023", *contradicting]]),
+        "i.tar": tarred(PICTURES),
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    np.testing.assert_array_equal(prepared.votes(NAMES[0]), votes_of(*ROUND))
+    # A row that contradicts the first is left out whole; one that goes with it is used.
+    np.testing.assert_array_equal(prepared.votes("100023"), contradicting)
+    assert prepared.found("galaxy with a second row of votes") == ["b.csv, line 2", "c.csv, line 2", "c.csv, line 3"]
+    assert prepared.found("second row of votes that does not go with the first") == ["c.csv, line 2"]
+
+
+def test_a_zip_file_may_hold_both_votes_and_pictures(tmp_path: Path) -> None:
+    both = lay(tmp_path / "s", {"all.zip": zipped({"votes.csv": solutions(NAMES), **PICTURES})})
+    prepared = Prepared(tmp_path / "g.h5", both)
+    assert prepared.names == set(NAMES)
+    assert prepared.problems == []
+
+
+def test_files_with_other_endings_are_listed_once(tmp_path: Path) -> None:
+    unread = ["b.tsv", "c.tar.gz", "d.tgz", "e.gif", "noending"]
+    silent = ["README", "readme.rst", "a.txt", "a.md", "a.pdf", "a.enc", "a.h5", "a.report.json", ".hidden", "._v.csv"]
+    sound = {"votes.csv": solutions(NAMES), "pictures.tar": tarred(PICTURES)}
+    source = lay(tmp_path / "s", sound | dict.fromkeys([*unread, *silent], b"?"))
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.found("file that is not read") == unread
+    assert len(prepared.problems) == len(unread)
+    named = Prepared(tmp_path / "g.h5", source / "votes.csv", source / "pictures.tar", source / "c.tar.gz")
+    assert named.problems == [["file that is not read", "c.tar.gz"]]
+
+
+def test_a_folder_that_cannot_be_listed_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterable[Path]:
+        if folder.name in {"lost+found", "locked"}:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    # The tests may run as root, whom no permission stops.
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    source = lay(tmp_path / "s", {"votes.csv": solutions(NAMES), "lost+found/x": b"", **PICTURES})
+    (tmp_path / "locked").mkdir()
+    prepared = Prepared(tmp_path / "g.h5", source, tmp_path / "locked")
+    assert prepared.names == set(NAMES)
+    assert [place.partition(":")[0] for place in prepared.found("file that cannot be read")] == ["lost+found", "locked"]
+
+
+def test_pictures_with_too_many_pixels_are_listed_and_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"v.csv": solutions(["1", "2"]), "i/1.png": png(1, 40), "i/2.png": png(1, 41)}
+    source = lay(tmp_path / "s", files)
+    decode_image = EncodedImage.decode
+
+    def decoding(image: EncodedImage) -> NDArray[np.uint8]:
+        assert image.header.width == 40
+        return decode_image(image)
+
+    monkeypatch.setattr(EncodedImage, "decode", decoding)
+    prepared = Prepared(tmp_path / "g.h5", source, "--max-pixels=1600")
+    assert prepared.names == {"1"}
+    assert prepared.found("picture with too many pixels") == ["2: 41 x 41 = 1681 pixels"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), lzma.LZMAError("Corrupt input data")])
+def test_what_else_damaged_files_raise_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    read = zipfile.ZipFile.read
+
+    def reading(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+        if entry.filename == "100023.jpg":
+            raise error
+        return read(archive, entry)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", reading)
+    source = lay(tmp_path / "s", {"votes.csv": solutions(NAMES), "i.zip": zipped(PICTURES)})
+    prepared = Prepared(tmp_path / "g.h5", source)
+    assert prepared.names == set(NAMES) - {"100023"}
+    assert prepared.found("picture that cannot be decoded") == [f"100023: {str(error) or 'MemoryError'}"]
+
+
+IDS = table(["GalaxyID"], [[name] for name in NAMES[:2]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("validation_ids.csv", table(["GalaxyID", "note"], [["1", ""]]), "its header is not the one column GalaxyID"),
+        ("validation_ids.csv", table(["id"], [["1"]]), "its header is not the one column GalaxyID"),
+        ("validation_ids.csv", b"", "its header is not the one column GalaxyID"),
+        ("Validation.csv", solutions(NAMES), "its header is not the one column GalaxyID"),
+        ("validation_ids.csv", "GalaxyID\n1\n".encode("utf-16"), "its header is not the one column GalaxyID"),
+        ("validation_ids.csv.gz", b"no gzip", "Not a gzipped file"),
+        ("validation_ids.zip", b"PK no zip", "not a zip file"),
+        ("validation_ids.tsv", IDS, "files with its ending are not read"),
+        ("validation_ids.txt", IDS, "files with its ending are not read"),
+        # Tables of ids by their header, whatever their name.
+        ("ids.csv", IDS + b"\xff\xff\n", "codec can't decode"),
+        ("ids.csv", IDS + b"100053,100078\n", "line 4 holds more than a GalaxyID"),
+        ("ids.csv", b"GalaxyID\n", "it names no galaxy"),
+        ("ids.csv.gz", gzip.compress(IDS, mtime=0)[:-8], "ended before the end-of-stream marker"),
+    ],
+)
+def test_a_damaged_table_of_ids_is_not_replaced_by_another_split(
+    tmp_path: Path, name: str, content: bytes, complaint: str
+) -> None:
+    files = {"votes.csv": solutions(NAMES), "i.tar": tarred(PICTURES), name: content, "zz.csv": b"a,b\n1,2\n"}
+    output = tmp_path / "g.h5"
+    result = training("prepare", lay(tmp_path / "s", files), "--output", output, "--size=32")
+    assert result.exit_code == 2
+    assert name in result.stderr
+    assert complaint in " ".join(result.stderr.split())
+    assert not output.exists()
+    assert output.with_suffix(".report.json").exists()
+
+
+def test_a_table_with_more_than_ids_is_no_split(tmp_path: Path) -> None:
+    weak = table(["GalaxyID", "clean_sample_class", "coarse_class"], [[name, "", 4] for name in NAMES])
+    files = {"v.csv": solutions(NAMES), "weak.csv": weak, "ids.csv": IDS, "i.tar": tarred(PICTURES)}
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    assert set(prepared.galaxies.names[prepared.galaxies.validation].tolist()) == set(NAMES[:2])
+    assert prepared.found("table that is not known by its header") == ["weak.csv"]
+
+
+@pytest.mark.parametrize("words", [(), ("--tree=candels",)])
+def test_the_file_says_where_the_votes_come_from(tmp_path: Path, words: tuple[str, ...]) -> None:
+    tree = load_tree("candels") if words else TREE
+    votes = table(["GalaxyID", *tree.columns], [["1", *[0.5] * 5]]) if words else solutions(["1"])
+    source = lay(tmp_path / "s", {"v.csv": votes, "i/1.jpg": jpeg(1, 64)})
+    provenance = Prepared(tmp_path / "g.h5", source, *words).galaxies.provenance
+    assert provenance["votes"] == ("tables of the tree candels" if words else "Kaggle Galaxy Challenge solutions")
+    assert ("Kaggle" in provenance["images"]) is not bool(words)
+    assert provenance["sources"] == ["i"]
+    assert provenance["counts"]["galaxies"] == 1
 
 
 def test_the_named_galaxies_are_set_aside_and_unknown_ones_listed(tmp_path: Path) -> None:
@@ -334,14 +545,26 @@ def test_tables_that_are_not_known_are_listed(tmp_path: Path) -> None:
         {"votes.csv": solutions(NAMES), f"i/{NAMES[0]}.jpg": b"corrupt"},
     ],
 )
-def test_nothing_to_prepare_is_a_sentence_and_leaves_no_file(tmp_path: Path, files: dict[str, bytes]) -> None:
+def test_nothing_to_prepare_is_a_sentence_and_leaves_a_report_only(tmp_path: Path, files: dict[str, bytes]) -> None:
     (tmp_path / "source").mkdir()
     output = tmp_path / "out" / "g.h5"
     result = training("prepare", lay(tmp_path / "source", files), "--output", output)
     assert result.exit_code == 2
     assert "no galaxy has both votes and a picture" in " ".join(result.stderr.split())
-    assert not output.exists()
-    assert not list(output.parent.glob("*.partial"))
+    assert [path.name for path in output.parent.iterdir()] == ["g.report.json"]
+
+
+def test_when_nothing_can_be_prepared_the_reasons_are_told(tmp_path: Path) -> None:
+    rows = table(["GalaxyID", *TREE.columns], [[str(name), *[1] * 37] for name in range(40)])
+    source = lay(tmp_path / "s", {"v.csv": rows, "i/7.jpg": jpeg(0, 64)})
+    result = training("prepare", source, "--output", tmp_path / "g.h5")
+    assert "no galaxy has both votes and a picture (0 rows of votes were read)" in result.stderr
+    assert "40 x row whose votes do not add up" in result.stderr
+    assert "1 x picture without a row of votes" in result.stderr
+    assert result.stderr.count("row whose votes do not add up: v.csv, line ") == 5
+    assert f"listed in {tmp_path / 'g.report.json'}" in result.stderr
+    report = json.loads((tmp_path / "g.report.json").read_text("utf-8"))
+    assert len(report["problems"]) == 41
 
 
 def test_an_unknown_tree_is_a_sentence(tmp_path: Path) -> None:
@@ -420,6 +643,30 @@ def test_the_public_release_is_multiplied_down_the_tree(tmp_path: Path, form: st
     assert {name for name in TREE.columns if unknown[TREE.index[name]]} == {"Class7.1", "Class7.2", "Class7.3"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"), [("debiased", "debiased"), ("weighted_fraction", "weighted"), ("fraction", "raw")]
+)
+def test_the_file_says_that_its_votes_are_the_releases(tmp_path: Path, kind: str, text: str) -> None:
+    files = {"m.csv": MAPPING, "r.csv": release(RELEASED, kind), "i/16.jpg": jpeg(1, 64)}
+    source = lay(tmp_path / "s", files)
+    alone = Prepared(tmp_path / "g.h5", source, f"--fractions={kind}").galaxies.provenance
+    assert alone["votes"] == f"Galaxy Zoo 2 release ({text} fractions)"
+    # A table that was read but gave nothing is not named; one that gave something is.
+    lay(source, {"v.csv": solutions(["100008"])})
+    assert Prepared(tmp_path / "g.h5", source, f"--fractions={kind}").galaxies.provenance["votes"] == alone["votes"]
+    lay(source, {"i/100008.jpg": jpeg(1, 64)})
+    both = Prepared(tmp_path / "g.h5", source, f"--fractions={kind}").galaxies.provenance
+    assert both["votes"] == f"Kaggle Galaxy Challenge solutions and {alone['votes']}"
+
+
+def test_a_number_of_kaggles_and_of_the_releases_is_no_galaxy(tmp_path: Path) -> None:
+    files = {"m.csv": MAPPING, "r.csv": release(RELEASED), "v.csv": solutions(["16", "100008"])}
+    pictures = {f"i/{name}.jpg": jpeg(1, 64) for name in ("16", "17", "100008")}
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files | pictures))
+    assert prepared.names == {"17", "100008"}
+    assert prepared.found("number of one galaxy of Kaggle's and another of the release") == ["16"]
+
+
 def test_a_release_goes_with_the_mapping_beside_it(tmp_path: Path) -> None:
     files = {
         "one/gz2_filename_mapping.csv": MAPPING,
@@ -466,6 +713,7 @@ def test_a_folder_lists_its_pictures_by_name_only(tmp_path: Path) -> None:
         ("GalaxyID,Class1.1", "solutions"),
         ("\ufeffGalaxyID,Class1.1", "solutions"),
         ("GalaxyID", "ids"),
+        ("GalaxyID,GalaxyID", "unknown"),
         ("GalaxyID,disk", "unknown"),
         ("Class1.1,Class1.2", "unknown"),
         ("objid,sample,asset_id", "mapping"),

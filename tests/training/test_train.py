@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,16 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from click.testing import Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from galaxytree.card import sha256_of
 from tests.training.conftest import TINY, Run, training
 from tests.training.galaxies import write_galaxies
+from training import train as train_module
 from training.processes import joined
-from training.runs import RunError, git_commit, hold_against, read_checkpoint, read_record, write_checkpoint
+from training.runs import RunError, git_commit, read_checkpoint, read_record, taken_up, write_checkpoint
 from training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +79,9 @@ def test_a_run_writes_down_where_its_result_comes_from(run: Run) -> None:
     assert record["settings"]["learning_rate"] == 0.01
     assert set(record["settings"]) == set(TrainSettings.model_fields)
     assert record["machine"]["torch"] == torch.__version__
-    assert set(record["epochs"][-1]) == {"epoch", "training_rmse", "validation_rmse", "seconds"}
+    assert record["machines"] == [record["machine"]]
+    assert record["world"] == 1
+    assert set(record["epochs"][-1]) == {"epoch", "learning_rate", "training_rmse", "validation_rmse", "seconds"}
 
 
 def test_the_progress_says_loss_rmse_speed_and_time_left(run: Run) -> None:
@@ -85,32 +93,88 @@ def test_the_progress_says_loss_rmse_speed_and_time_left(run: Run) -> None:
     assert "training_rmse: " in run.result.stdout
 
 
-def test_tensorboard_can_show_a_run(run: Run) -> None:
-    events = EventAccumulator(str(run.folder / "logs"))
+def logged(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return what TensorBoard shows of a run: name -> (step, value) of each point."""
+    events = EventAccumulator(str(folder / "logs"))
     events.Reload()
-    assert {"training_rmse", "validation_rmse", "learning_rate"} <= set(events.Tags()["scalars"])
-    assert [event.step for event in events.Scalars("training_rmse")] == [8, 16, 24]
-    last = record_of(run.folder)["epochs"][-1]["training_rmse"]
-    assert events.Scalars("training_rmse")[-1].value == pytest.approx(last)
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
 
 
-def test_a_killed_run_that_is_taken_up_ends_where_it_would_have_ended(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "killed"
-    command = ["train", "--data", str(run.data), "--run", str(folder), *TINY]
+def assert_all_is_logged_once(folder: Path) -> None:
+    shown = logged(folder)
+    epochs = record_of(folder)["epochs"]
+    for name in ("training_rmse", "validation_rmse", "learning_rate"):
+        assert shown[name] == [(8 * epoch["epoch"], pytest.approx(epoch[name])) for epoch in epochs], name
+
+
+def test_tensorboard_can_show_a_run(run: Run) -> None:
+    assert [step for step, _ in logged(run.folder)["training_rmse"]] == [8, 16, 24]
+    assert_all_is_logged_once(run.folder)
+
+
+def assert_ended_alike(folder: Path, other: Path) -> None:
+    """Hold that two runs have the same metrics, weights and last checkpoints, to the last bit."""
+    assert without_times(record_of(folder)) == without_times(record_of(other))
+    for name in ("weights.pt", "checkpoint.pt"):
+        one, its_twin = read_checkpoint(folder / name), read_checkpoint(other / name)
+        assert one is not None
+        assert its_twin is not None
+        for volatile in ("seconds", "epochs"):
+            one.pop(volatile, None)
+            its_twin.pop(volatile, None)
+        assert_same_tensors(one, its_twin)
+
+
+def start(*words: str | Path, together: int = 1) -> list[subprocess.Popen[bytes]]:
+    """Start ``python -m training`` in so many processes, as ``torchrun`` does, but so that each can be killed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(together), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "training", *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, **shared, "RANK": str(rank)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for rank in range(together)
+    ]
+
+
+def take_up(*words: str | Path) -> Result:
+    """Start a run again, in this process, where PyTorch is loaded already."""
+    # TensorBoard reads logs in the order of the seconds in which they were begun; no real start follows that soon.
+    time.sleep(1)
+    return training(*words)
+
+
+def kill_when(reached: Callable[[], bool], processes: list[subprocess.Popen[bytes]]) -> None:
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training", *command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     try:
-        while not (folder / "checkpoint.pt").exists():
-            assert process.poll() is None, "the run ended before its first checkpoint"
+        while not reached():
+            assert all(process.poll() is None for process in processes), "the run ended too early"
             assert time.monotonic() - began < PATIENCE_SECONDS
             time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
     finally:
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
+        for process in processes:
+            process.kill()
+        ends = [process.wait() for process in processes]
+    assert ends[0] == -signal.SIGKILL
 
+
+@pytest.mark.parametrize("moment", ["at the first checkpoint", "when an epoch has ended"])
+def test_a_killed_run_that_is_taken_up_ends_where_it_would_have_ended(run: Run, tmp_path: Path, moment: str) -> None:
+    folder = tmp_path / "killed"
+    command = ["train", "--data", str(run.data), "--run", str(folder), *TINY]
+
+    def reached() -> bool:
+        if moment == "at the first checkpoint":
+            return (folder / "checkpoint.pt").exists()
+        return (folder / "run.json").exists() and bool(record_of(folder)["epochs"])
+
+    kill_when(reached, start(*command))
     state = read_checkpoint(folder / "checkpoint.pt")
     assert state is not None
     assert 0 < state["step"] < 24
@@ -119,29 +183,47 @@ def test_a_killed_run_that_is_taken_up_ends_where_it_would_have_ended(run: Run, 
     # A kill in the midst of a write leaves this behind.
     (folder / "checkpoint.pt.partial").write_bytes(b"half a checkp")
 
-    resumed = training(*command)
+    resumed = take_up(*command)
     assert resumed.exit_code == 0, resumed.output
-    assert without_times(record_of(folder)) == without_times(record_of(run.folder))
-    for name in ("weights.pt", "checkpoint.pt"):
-        one, other = read_checkpoint(folder / name), read_checkpoint(run.folder / name)
-        assert one is not None
-        assert other is not None
-        for volatile in ("seconds", "epochs"):
-            one.pop(volatile, None)
-            other.pop(volatile, None)
-        assert_same_tensors(one, other)
+    assert_ended_alike(folder, run.folder)
+    assert_all_is_logged_once(folder)
+
+
+@pytest.mark.parametrize(("moment", "step"), [("before an epoch is logged", 8), ("after the next checkpoint", 9)])
+def test_every_epoch_is_logged_once_whenever_a_run_is_interrupted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, step: int
+) -> None:
+    command = ["train", "--data", run.data, "--run", tmp_path, *TINY]
+
+    def interrupt_after(path: Path, state: dict[str, Any]) -> None:
+        write_checkpoint(path, state)
+        if state["step"] == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        if moment == "before an epoch is logged":
+            patched.setattr(SummaryWriter, "add_scalar", lambda *given: os.kill(os.getpid(), signal.SIGINT))  # noqa: ARG005
+        else:
+            patched.setattr(train_module, "write_checkpoint", interrupt_after)
+        assert training(*command).exit_code != 0
+    state = read_checkpoint(tmp_path / "checkpoint.pt")
+    assert state is not None
+    assert state["step"] == step
+    assert take_up(*command).exit_code == 0
+    assert_ended_alike(tmp_path, run.folder)
+    assert_all_is_logged_once(tmp_path)
 
 
 def test_a_finished_run_that_is_started_again_stays_as_it_is(run: Run) -> None:
     checkpoint, weights = sha256_of(run.folder / "checkpoint.pt"), read_checkpoint(run.folder / "weights.pt")
-    epochs = record_of(run.folder)["epochs"]
+    before, shown = record_of(run.folder), logged(run.folder)
     again = training("train", "--data", run.data, "--run", run.folder, *TINY)
     assert again.exit_code == 0
-    after = record_of(run.folder)
-    assert after["epochs"] == epochs
-    assert after["finished"] is True
+    assert record_of(run.folder) == before
+    assert before["finished"] is True
     assert_same_tensors(read_checkpoint(run.folder / "weights.pt"), weights)
     assert sha256_of(run.folder / "checkpoint.pt") == checkpoint
+    assert logged(run.folder) == shown
 
 
 def test_other_settings_are_refused_when_a_run_is_taken_up(run: Run) -> None:
@@ -172,6 +254,19 @@ def test_a_crop_larger_than_the_images_is_refused(run: Run, tmp_path: Path) -> N
     assert "a crop of 145 px does not fit into images of 144 px" in " ".join(refused.stderr.split())
 
 
+def test_a_crop_without_a_middle_is_refused(run: Run, tmp_path: Path) -> None:
+    refused = training("train", "--data", run.data, "--run", tmp_path / "run", *TINY, "--crop=111")
+    assert refused.exit_code == 2
+    assert "a crop of 111 px has no middle in images of 144 px; take 1 px more" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_a_sentence(run: Run, tmp_path: Path) -> None:
+    refused = training("train", "--data", run.data, "--run", tmp_path / "run", *TINY, "--device=cuda")
+    assert refused.exit_code == 2
+    assert "finds no CUDA device here; give --device=cpu" in " ".join(refused.stderr.split())
+
+
 def test_galaxies_without_any_votes_and_an_empty_validation_split_are_no_hindrance(tmp_path: Path) -> None:
     data = write_galaxies(tmp_path / "galaxies.h5", 17, validation=0)
     with h5py.File(data, "r+") as file:
@@ -186,8 +281,19 @@ def test_galaxies_without_any_votes_and_an_empty_validation_split_are_no_hindran
     assert np.isfinite(record["epochs"][-1]["training_rmse"])
 
 
-def test_two_processes_train_together(run: Run, tmp_path: Path) -> None:
-    folder = tmp_path / "together"
+@dataclass(frozen=True)
+class Pair:
+    """A run of two processes, and what they printed."""
+
+    folder: Path
+    data: Path
+    result: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def pair(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Train in two processes, without an interruption."""
+    folder = tmp_path_factory.mktemp("runs") / "together"
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--", "training", "train"]
     options = ["--data", str(run.data), "--run", str(folder), *TINY, "--epochs=2"]
     done = subprocess.run(
@@ -199,12 +305,32 @@ def test_two_processes_train_together(run: Run, tmp_path: Path) -> None:
         text=True,
         timeout=PATIENCE_SECONDS,
     )
-    assert done.returncode == 0, done.stderr
-    record = record_of(folder)
+    return Pair(folder, run.data, done)
+
+
+def test_two_processes_train_together(pair: Pair) -> None:
+    assert pair.result.returncode == 0, pair.result.stderr
+    record = record_of(pair.folder)
     assert record["finished"] is True
+    assert record["world"] == 2
     assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2]
     assert record["epochs"][1]["training_rmse"] < record["epochs"][0]["training_rmse"]
-    assert read_checkpoint(folder / "weights.pt") is not None
+    assert read_checkpoint(pair.folder / "weights.pt") is not None
+    assert pair.result.stdout.count("training_rmse: ") == 1, "one of them speaks for both"
+
+
+def test_two_processes_that_are_killed_and_taken_up_end_where_they_would_have_ended(pair: Pair, tmp_path: Path) -> None:
+    command = ["train", "--data", pair.data, "--run", tmp_path, *TINY, "--epochs=2"]
+    kill_when((tmp_path / "checkpoint.pt").exists, start(*command, together=2))
+    state = read_checkpoint(tmp_path / "checkpoint.pt")
+    assert state is not None
+    assert 0 < state["step"] < 16
+    assert [process.wait(PATIENCE_SECONDS) for process in start(*command, together=2)] == [0, 0]
+    assert_ended_alike(tmp_path, pair.folder)
+
+    alone = training(*command)
+    assert alone.exit_code == 2
+    assert "was started with 2 processes, now there are 1; start as many" in " ".join(alone.stderr.split())
 
 
 # The folder of a run.
@@ -239,11 +365,52 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
         read_record(tmp_path)
 
 
-def test_what_does_not_decide_the_result_may_change() -> None:
-    saved = TrainSettings().model_dump(mode="json")
-    hold_against(TrainSettings(run=Path("elsewhere"), threads=3, device="cpu", checkpoint_steps=7), saved)
-    with pytest.raises(RunError, match="crop was 112, now 96"):
-        hold_against(TrainSettings(crop=96), saved)
+def a_record(*, sha256: str = "1", world: int = 1, on: str = "a laptop", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "settings": TrainSettings(**changes).model_dump(mode="json"),
+        "commit": on,
+        "machine": on,
+        "machines": [on],
+        "data": {"sha256": sha256},
+        "world": world,
+    }
+
+
+def test_where_and_how_a_run_is_computed_may_change() -> None:
+    taken_up(a_record(run=Path("elsewhere"), threads=3, device="cpu", checkpoint_steps=7), a_record())
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"crop": 96}, "crop was 112, now 96"),
+        ({"sha256": "2"}, "galaxies.h5 is not the file"),
+        ({"world": 4}, "started with 1 processes, now there are 4"),
+    ],
+)
+def test_what_decides_the_result_may_not_change(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(RunError, match=complaint):
+        taken_up(a_record(**changes), a_record())
+
+
+def test_a_run_remembers_where_it_was_started_and_taken_up() -> None:
+    record = a_record()
+    for machine in ("a laptop", "a server", "a laptop"):
+        record = taken_up(a_record(on=machine), record)
+    assert (record["commit"], record["machine"], record["machines"]) == (
+        "a laptop",
+        "a laptop",
+        ["a laptop", "a server"],
+    )
+
+
+def test_a_run_from_before_machines_and_processes_were_written_down_is_taken_up() -> None:
+    old = a_record()
+    del old["machines"], old["world"]
+    record = taken_up(a_record(on="a server"), old)
+    assert (record["machines"], record["world"]) == (["a laptop", "a server"], 1)
+    with pytest.raises(RunError, match="started with 1 processes, now there are 2"):
+        taken_up(a_record(world=2), old)
 
 
 def test_outside_of_a_working_copy_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,3 +422,17 @@ def test_a_process_on_its_own_leads() -> None:
     with joined("cpu") as process:
         assert process.leads
         assert (process.rank, process.world, process.device) == (0, 1, torch.device("cpu"))
+
+
+def test_a_gpu_computes_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda place: None)  # noqa: ARG005
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    with joined("auto") as process:
+        assert process.device == torch.device("cuda", 1)
+        assert process.neighbours == 4
+        assert torch.backends.cudnn.deterministic is True
+        assert torch.backends.cudnn.benchmark is False
