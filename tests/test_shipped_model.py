@@ -77,8 +77,9 @@ def test_what_was_trained_on_is_what_is_served(
     shipped_service: Process, model: Path, record_property: Callable[[str, object], None]
 ) -> None:
     # Worth its half minute: nothing else would notice a cut or a scaling that differs between training and serving.
-    tree, votes = load_tree("galaxy-zoo-2"), Votes()
-    read_solutions(REAL / "training_solutions_rev1.csv", tree, votes)
+    tree = load_tree("galaxy-zoo-2")
+    votes = Votes(tree)
+    read_solutions(REAL / "training_solutions_rev1.csv", votes)
     originals = _pictures(REAL / "images-424-originals.tar")
     small = _pictures(REAL / "images-144-labels37.tar")
     names = sorted(originals)

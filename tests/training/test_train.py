@@ -195,14 +195,17 @@ def test_every_epoch_is_logged_once_whenever_a_run_is_interrupted(
 ) -> None:
     command = ["train", "--data", run.data, "--run", tmp_path, *TINY]
 
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
     def interrupt_after(path: Path, state: dict[str, Any]) -> None:
         write_checkpoint(path, state)
         if state["step"] == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            interrupt()
 
     with monkeypatch.context() as patched:
         if moment == "before an epoch is logged":
-            patched.setattr(SummaryWriter, "add_scalar", lambda *given: os.kill(os.getpid(), signal.SIGINT))  # noqa: ARG005
+            patched.setattr(SummaryWriter, "add_scalar", interrupt)
         else:
             patched.setattr(train_module, "write_checkpoint", interrupt_after)
         assert training(*command).exit_code != 0
