@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check docs constraints clean
+.PHONY: help serve test train docs constraints clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## Install what the checks need, and run every one
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGUMENTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+train: $(VENV)/.train ## Install what training needs
+	@echo "Now: $(BIN)/python -m training --help"
 
 docs: $(VENV)/.dev ## Write the generated parts of the docs anew
 	$(BIN)/python docs/generate.py
@@ -42,6 +45,10 @@ $(BIN)/pip:
 
 $(VENV)/.serve: $(BIN)/pip pyproject.toml constraints.txt
 	$(PIP) install --quiet --editable '.[serve]'
+	touch $@
+
+$(VENV)/.train: $(BIN)/pip pyproject.toml constraints.txt
+	$(PIP) install --quiet --editable '.[train]'
 	touch $@
 
 $(VENV)/.dev: $(BIN)/pip pyproject.toml constraints.txt

@@ -213,11 +213,18 @@ async def _on_service_error(_request: Request, error: Exception) -> Response:
     return _answer(error.problem, error.headers)
 
 
+_HINTS = {
+    404: "There is nothing at this path; images are posted to /classify, and /docs lists all routes.",
+    405: "This path does not take this method; images are posted to /classify, and /docs lists all routes.",
+}
+
+
 async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
-    return _answer(problem(error.status_code, code, phrase, str(error.detail)), error.headers)
+    detail = _HINTS.get(error.status_code, str(error.detail))
+    return _answer(problem(error.status_code, code, phrase, detail), error.headers)
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:

@@ -11,14 +11,14 @@ from typing import Self
 from pydantic import ValidationError
 
 from app.refusals import ModelRefusedError
-from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard
+from galaxytree.card import CARD_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard
 from galaxytree.decision_tree import DecisionTree, UnknownTreeError, load_tree
 
 _HERE = Path(__file__).resolve().parent
 SHIPPED = (_HERE / "models", _HERE.parent / "models")
 """Where the shipped model lies: in an installed package, and in a checkout."""
 
-_CHOOSE = "choose one with --model or GALAXYTREE_MODEL"
+_CHOOSE = "name the folder of one with GALAXYTREE_MODEL, or with --model of `galaxytree serve`"
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,16 @@ class ModelFolder:
 
 
 def shipped_model(places: tuple[Path, ...] = SHIPPED) -> Path:
-    """Return the only folder with a card in the first place that has any.
+    """Return the folder of the shipped model, in the first place that holds it.
 
     Raises
     ------
     ModelRefusedError
-        If there is none, or several.
+        If none does.
     """
     for place in places:
-        found = sorted(card.parent for card in place.glob(f"*/{CARD_FILE}"))
-        if len(found) > 1:
-            names = ", ".join(folder.name for folder in found)
-            msg = f"there are several models in {place} ({names}): {_CHOOSE}"
-            raise ModelRefusedError(msg)
-        if found:
-            return found[0]
+        if (place / SHIPPED_MODEL / CARD_FILE).is_file():
+            return place / SHIPPED_MODEL
     msg = f"no model ships with this galaxytree: {_CHOOSE}"
     raise ModelRefusedError(msg)
 

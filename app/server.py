@@ -21,6 +21,9 @@ from app.listening import url_of
 HEADER_BYTES = 64 * 1024
 """How much of a request's head is kept while its end is awaited."""
 
+REPEAT_SECONDS = 0.3
+"""A signal that comes again this soon is the same one: make and process managers pass on what the whole group got."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +43,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
+        self._asked_at: float | None = None
         self._ends_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,14 +55,17 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
         """Begin to drain; on a second signal, end."""
         name = signal.Signals(sig).name
-        if self._ends_at is not None:
+        if self._asked_at is not None:
+            if monotonic() - self._asked_at < REPEAT_SECONDS:
+                return
             _log.warning("%s again: ending now", name)
             # From here and not after `run`, which waits for open connections, and for a model that is being loaded.
             end_now(128 + sig)
         # While starting there is nothing to be served on.
         seconds = self._drain_seconds if self._lifecycle.state is State.READY else 0.0
-        _log.info("%s: serving on for %g s, then finishing what is in flight", name, seconds)
-        self._ends_at = monotonic() + seconds
+        _log.info("%s: serving on for %g s, then finishing what is in flight; once more to end now", name, seconds)
+        self._asked_at = monotonic()
+        self._ends_at = self._asked_at + seconds
         self._lifecycle.drain()
 
     async def on_tick(self, counter: int) -> bool:

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
         If a value is out of its bounds, or of another kind.
     """
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid", protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, protected_namespaces=()
+    )
 
     model: Annotated[
         Path | None,

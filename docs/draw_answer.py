@@ -30,16 +30,16 @@ def galaxy(seed: int = 5) -> NDArray[np.uint8]:
     along, across = x * np.cos(tilt) + y * np.sin(tilt), (y * np.cos(tilt) - x * np.sin(tilt)) / 0.8
     radius, azimuth = np.hypot(along, across), np.arctan2(across, along)
     # A logarithmic spiral is a straight line in the logarithm of the radius.
-    phase = 2 * (azimuth + 3.2 * np.log(radius + 0.03))
-    arms = np.exp(1.4 * (np.cos(phase) - 1)) * np.exp(-radius / 0.15) * (1 - np.exp(-((radius / 0.06) ** 2)))
+    phase = 2 * (azimuth + 4.2 * np.log(radius + 0.03))
+    arms = np.exp(np.cos(phase) - 1) * np.exp(-radius / 0.15) * (1 - np.exp(-((radius / 0.14) ** 2)))
     blue, yellow = np.array([0.72, 0.82, 1.0]), np.array([1.0, 0.86, 0.62])
-    light = 0.35 * np.exp(-radius / 0.15)[..., None] * yellow + 1.3 * arms[..., None] * blue
-    light += 0.75 * np.exp(-((radius / 0.05) ** 1.1))[..., None] * yellow
+    light = 0.25 * np.exp(-radius / 0.15)[..., None] * yellow + 0.7 * arms[..., None] * blue
+    light += 0.8 * np.exp(-((radius / 0.07) ** 1.6))[..., None] * yellow
     for _ in range(60):
         distance = random.uniform(0.12, 0.42)
-        turn = random.integers(2) * np.pi - 3.2 * np.log(distance + 0.03) + random.normal(0, 0.12)
+        turn = random.integers(2) * np.pi - 4.2 * np.log(distance + 0.03) + random.normal(0, 0.12)
         at = np.hypot(along - distance * np.cos(turn), across - distance * np.sin(turn))
-        light += random.uniform(0.02, 0.18) * np.exp(-((at / 0.012) ** 2))[..., None] * blue
+        light += random.uniform(0.02, 0.12) * np.exp(-((at / 0.012) ** 2))[..., None] * blue
     for _ in range(7):
         at = np.hypot(x - random.uniform(-0.95, 0.95), y - random.uniform(-0.95, 0.95))
         light += random.uniform(0.3, 1.0) * np.exp(-((at / 0.009) ** 2))[..., None]

@@ -64,6 +64,10 @@ def problems() -> str:
     for error in sorted(_leaves(errors.ServiceError), key=lambda each: (each.status, each.code)):
         when = " ".join((error.__doc__ or "").split("\n\n")[0].split())
         lines.append(f"| `{error.code}` | {error.status} | {when} |")
+    lines += [
+        "| `not_found` | 404 | There is nothing at this path. |",
+        "| `method_not_allowed` | 405 | The path does not take this method; `Allow` says which it takes. |",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -139,12 +143,39 @@ def _text(value: object) -> str:
     return f"`{json.dumps(value)}`" if isinstance(value, dict | list) else str(value)
 
 
+def answer() -> str:
+    """Return what the service answers for the made-up galaxy, laid out by question."""
+    shown = json.loads((ROOT / "docs" / "figures" / "answer.json").read_bytes())
+    by_question: dict[str, list[str]] = {}
+    for name, score in shown["scores"].items():
+        by_question.setdefault(name.partition(".")[0], []).append(f'"{name}": {score}')
+    scores = ",\n   ".join(",\n    ".join(", ".join(some) for some in _rows(each)) for each in by_question.values())
+    model, image = json.dumps(shown["model"]), json.dumps(shown["image"])
+    text = f'{{"model": {model},\n "image": {image},\n "scores": {{\n   {scores}}}}}'
+    if json.loads(text)["scores"] != shown["scores"]:
+        msg = "the answer is not laid out as it is"
+        raise ValueError(msg)
+    return (
+        "```sh\ncurl -F file=@docs/figures/galaxy.jpg 'localhost:8000/classify?detail=scores'\n```\n\n"
+        f"```json\n{text}\n```\n\n"
+        "Without `?detail=scores` the answer also holds every question with its weight and each answer's vote fraction,\n"
+        "the likeliest path through the tree, and a sentence:\n\n"
+        f"> {shown['summary']}\n"
+    )
+
+
+def _rows(items: list[str], length: int = 4) -> Iterator[list[str]]:
+    for first in range(0, len(items), length):
+        yield items[first : first + length]
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "trees": trees,
     "settings": settings,
     "problems": problems,
     "commands": commands,
     "card": card,
+    "answer": answer,
 }
 
 

@@ -11,6 +11,9 @@ from galaxytree.imaging import Framing
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 
+SHIPPED_MODEL = "galaxytree-lite0"
+"""Name of the model that ships with galaxytree, and of its folder; others may lie beside it."""
+
 
 class ModelCard(BaseModel):
     """What is to be known of a model file.

@@ -149,10 +149,10 @@ def classify(  # noqa: PLR0913 (one parameter an option)
                 raise WrongCallError(msg) from error
             except GalaxytreeError as error:
                 failed += 1
-                click.echo(f"{image}: {error.code}: {error}", err=True)
+                _report_failure(image, error.code, str(error), as_json=as_json)
             except OSError as error:
                 failed += 1
-                click.echo(f"{image}: unreadable_file: {error.strerror}", err=True)
+                _report_failure(image, "unreadable_file", str(error.strerror), as_json=as_json)
             else:
                 click.echo(_as_json(image, answer) if as_json else "\n".join(_readable(image, answer)))
     if failed:
@@ -190,6 +190,13 @@ def _local_engine() -> Engine:
         return engine
     msg = f"no engine for --local is installed: {SERVE_EXTRA}"
     raise WrongCallError(msg)
+
+
+def _report_failure(image: Path, code: str, detail: str, *, as_json: bool) -> None:
+    """Say on standard error which image failed; with --json also on standard output, so that no line is missing."""
+    click.echo(f"{image}: {code}: {detail}", err=True)
+    if as_json:
+        click.echo(json.dumps({"file": str(image), "error": {"code": code, "detail": detail}}))
 
 
 def _as_json(image: Path, answer: Classification) -> str:

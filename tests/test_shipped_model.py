@@ -16,7 +16,7 @@ from galaxytree.decision_tree import load_tree
 from galaxytree.imaging import decode
 from tests.galaxies import jpeg
 from tests.servers import Process, galaxytree, serving
-from training.evaluate import shipped_model
+from training.evaluate import SHIPPED
 from training.metrics import rmse
 from training.predict import predict_onnx
 from training.votes import Votes, read_solutions
@@ -32,7 +32,7 @@ needs_real_galaxies = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def model() -> Path:
-    return shipped_model(ROOT / "models")
+    return SHIPPED
 
 
 @pytest.fixture(scope="module")

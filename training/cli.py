@@ -1,5 +1,7 @@
 """``python -m training``: data to model."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal
 import click
 from pydantic import Field
 
+from galaxytree.card import ModelCard
 from galaxytree.decision_tree import UnknownTreeError
 from galaxytree.options import Options, options_of, settings_from
 from training.arrays import ArrayFileError, Galaxies, read_galaxies
-from training.evaluate import ModelFileError, evaluate, plot, shipped_model
+from training.evaluate import SHIPPED, ModelFileError, evaluate, plot
 from training.export import ExportError, ExportSettings, export
 from training.prepare import NothingToPrepareError, PrepareSettings, Report, prepare
 from training.processes import own_rank
@@ -50,12 +53,13 @@ def prepare_command(sources: tuple[Path, ...], **given: Any) -> None:  # noqa: A
 
     SOURCES are folders, zip or tar files of JPEGs, and CSV files (plain, gzipped or zipped): what Kaggle serves for its
     Galaxy Challenge, or Galaxy Zoo 2's own release (gz2_hart16.csv, gz2_filename_mapping.csv and the images). Given
-    a folder, all that lies in it is used.
+    a folder, all that lies in it is used. Without SOURCES, ../shared/galaxy-zoo is read if it is there.
     """
     settings = settings_from(PrepareSettings, given)
     with _explaining():
         report = prepare(_sources(sources), settings)
     _print(report)
+    click.echo(f"{settings.output}: {settings.output.stat().st_size / 1e6:.0f} MB")
     click.echo(f"All that was left out is listed in {settings.report_file}.")
 
 
@@ -69,7 +73,11 @@ def train_command(**given: Any) -> None:  # noqa: ANN401
     """
     settings = settings_from(TrainSettings, given)
     with _explaining():
-        record = train(settings)
+        try:
+            record = train(settings)
+        except KeyboardInterrupt:
+            click.echo(f"Stopped. The same command goes on from the last checkpoint in {settings.run}.", err=True)
+            sys.exit(128 + signal.SIGINT)
     if own_rank() == 0:
         for name, value in record["epochs"][-1].items():
             click.echo(f"{name}: {value:.5g}")
@@ -85,13 +93,17 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
     """
     settings = settings_from(EvaluateSettings, given)
     with _explaining():
-        folder = model or shipped_model()
+        folder = model or SHIPPED
         galaxies = _galaxies(settings.data)
         unseen = galaxies.where(galaxies.validation)
         evaluation, scores = evaluate(folder, unseen)
         if settings.plot:
             plot(unseen.tree, scores, unseen.votes, settings.plot)
-    click.echo(evaluation.json() if settings.format == "json" else "\n".join(evaluation.lines(unseen.tree)))
+    if settings.format == "json":
+        click.echo(evaluation.json())
+    else:
+        card = ModelCard.read(folder)
+        click.echo("\n".join([f"{card.name} {card.version}", *evaluation.lines(unseen.tree)]))
 
 
 @main.command("export")
@@ -117,6 +129,8 @@ def _sources(named: tuple[Path, ...]) -> tuple[Path, ...]:
     if not named and not DATA_FOLDER.is_dir():
         msg = f"name the folders and files to read; there is no {DATA_FOLDER}"
         raise click.UsageError(msg)
+    if not named:
+        click.echo(f"reading {DATA_FOLDER}", err=True)
     return named or (DATA_FOLDER,)
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree
 from training.arrays import ArrayFileError, Galaxies
 from training.metrics import Votes, agreement, rmse, rmse_by_column, rmse_by_question
 from training.predict import predict_onnx
 
-MODELS = Path("models")
+SHIPPED = Path(__file__).resolve().parent.parent / "models" / SHIPPED_MODEL
+"""Folder of the model that ships with galaxytree, in a checkout."""
 
 
 class ModelFileError(ValueError):
@@ -85,21 +86,6 @@ def _without_nan(figures: Any) -> Any:  # noqa: ANN401  (a figure, or a dictiona
     if isinstance(figures, tuple):
         return [_without_nan(value) for value in figures]
     return None if isinstance(figures, float) and math.isnan(figures) else figures
-
-
-def shipped_model(models: Path = MODELS) -> Path:
-    """Return the folder of the only model in a folder of models.
-
-    Raises
-    ------
-    ModelFileError
-        If there is none, or more than one.
-    """
-    found = sorted(path.parent for path in models.glob(f"*/{MODEL_FILE}"))
-    if len(found) != 1:
-        msg = f"{models} holds {len(found)} models; name the folder of one"
-        raise ModelFileError(msg)
-    return found[0]
 
 
 def split_sha256(galaxies: Galaxies) -> str:

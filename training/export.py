@@ -1,6 +1,7 @@
 """A trained run to one self-contained ONNX file and its card."""
 
 import json
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -17,7 +18,7 @@ from galaxytree.decision_tree import DecisionTree
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
-from training.evaluate import MODELS, Evaluation, split_sha256
+from training.evaluate import Evaluation, split_sha256
 from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
 from training.predict import predict, predict_onnx
 from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, read_record
@@ -41,9 +42,10 @@ _KAGGLE = {
 # What is known of how the galaxies of a validation split were chosen, by `split_sha256`.
 _SELECTED = {
     "f1b1ef36db98b7d0fc8a4129e10d07016d3041981114a07e86f72c82da71471e": (
-        "The 7,871 galaxies with all 37 votes that it was trained and measured on favour clear-cut ones: the mean of "
-        "Class4.2 (no spiral) is 0.163 on them, and 0.218 on an unselected block. Nothing corrects for it, and the "
-        "RMSE is one on that selection."
+        "The galaxies with all 37 votes, of which 6,371 were trained on and 1,500 measured, favour clear-cut ones: the "
+        "mean of Class4.2 (no spiral) is 0.163 on them, and 0.218 on an unselected block. Nothing corrects for it, and "
+        "the RMSE is one on that selection. The other 4,000 trained on are unselected, with the votes of questions 1, "
+        "2, 6, 7 and 8 only."
     )
 }
 
@@ -55,9 +57,11 @@ class ExportSettings(Options):
 
     run: Annotated[Path, Field(description="Folder of the finished run")] = Path("runs/first")
     data: Annotated[Path, Field(description="Array file made by `prepare`, to check and measure on")] = DATA_FILE
-    name: Annotated[str, Field(min_length=1, description="Name of the model")] = "galaxytree-lite0"
-    version: Annotated[str, Field(min_length=1, description="Version of the model: year.month.number")] = "2026.11.1"
-    models: Annotated[Path, Field(description="Folder of models; a folder of the model's name is made in it")] = MODELS
+    name: Annotated[str, Field(min_length=1, description="Name of the model, and of its folder")] = "my-model"
+    version: Annotated[str, Field(min_length=1, description="Version of the model")] = "1"
+    models: Annotated[Path, Field(description="Folder of models; a folder of the model's name is made in it")] = Path(
+        "models"
+    )
 
 
 class ExportError(RuntimeError):
@@ -159,6 +163,8 @@ def _write(model: GalaxyClassifier, framing: Framing, path: Path, named: dict[st
     with warnings.catch_warnings():
         # The exporter uses parts of PyTorch that PyTorch deprecates; nothing of it reaches the file.
         warnings.simplefilter("ignore")
+        # It also logs that torchvision, which nothing here needs, is not installed.
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             model,
             (example,),
@@ -208,7 +214,7 @@ def _measured(path: Path, unseen: Galaxies, difference: float, compared: int) ->
         "rmse": round(evaluation.rmse, 5),
         "rmse_by_question": {name: round(value, 5) for name, value in evaluation.by_question.items()},
         "agreement_with_majority": {
-            name: {"part": round(part, 4), "galaxies": count}
+            name: {"part": round(part, 5), "galaxies": count}
             for name, (part, count) in evaluation.agreement.items()
             if count
         },
@@ -249,6 +255,7 @@ def _limits(framing: Framing, unseen: Galaxies) -> str:
     general = (
         f"Trained and measured on the central {framing.field:.4f} of pictures that are framed to the galaxy's size "
         "(Galaxy Zoo 2: SDSS gri, 424 px of 0.02 petroR90_r arcsec each). What happens on pictures of other surveys or "
-        "with another framing was not measured."
+        "with another framing was not measured. Any picture gets an answer, also one that shows no galaxy: nothing "
+        "checks for that."
     )
     return " ".join([general, _SELECTED.get(split_sha256(unseen), "")]).strip()

@@ -12,6 +12,7 @@ import pytest
 
 from app.listening import listen, listening, url_of
 from app.refusals import AddressRefusedError
+from app.server import REPEAT_SECONDS
 from galaxytree.card import MODEL_FILE, sha256_of
 from tests.galaxies import jpeg
 from tests.hostile.peers import peer
@@ -172,6 +173,10 @@ def test_a_second_signal_ends_it_now(model_folder: Path, tmp_path: Path) -> None
     with serving(tmp_path / "log", model=str(model_folder), drain_seconds="600") as process:
         process.popen.send_signal(signal.SIGTERM)
         wait_for(lambda: "SIGTERM: serving on" in process.log, "the first signal to be seen")
+        # At once it would be taken for the same one.
+        process.popen.send_signal(signal.SIGTERM)
+        time.sleep(2 * REPEAT_SECONDS)
+        assert process.popen.poll() is None
         assert process.stop() == 128 + signal.SIGTERM
 
 
@@ -184,6 +189,7 @@ def test_a_second_signal_ends_it_now_while_a_run_hangs(model_folder: Path, tmp_p
         time.sleep(0.5)
         process.popen.send_signal(sig)
         wait_for(lambda: "Waiting for connections to close" in process.log, "the end of the drain")
+        time.sleep(2 * REPEAT_SECONDS)
         assert process.popen.poll() is None
         process.popen.send_signal(sig)
         assert process.popen.wait(5) == 128 + sig
@@ -195,6 +201,7 @@ def test_a_second_signal_ends_it_now_while_the_model_loads(model_folder: Path, t
     with serving(tmp_path / "log", HANGS_AS_IT_LOADS, until="running on http", model=str(model_folder)) as process:
         process.popen.send_signal(signal.SIGTERM)
         wait_for(lambda: "SIGTERM: serving on" in process.log, "the first signal to be seen")
+        time.sleep(2 * REPEAT_SECONDS)
         process.popen.send_signal(signal.SIGTERM)
         assert process.popen.wait(5) == 128 + signal.SIGTERM
 

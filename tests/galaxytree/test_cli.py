@@ -53,7 +53,12 @@ def test_what_fails_is_listed_and_the_rest_goes_on(service: Process, images: lis
     odd = [str(tmp_path / "nowhere.jpg"), str(tmp_path), str(tmp_path / "text.jpg")]
     ended = run("classify", odd[0], images[0], odd[1], odd[2], images[1], "--json", server=service.url)
     assert ended.exit_code == 1
-    assert [json.loads(line)["file"] for line in ended.stdout.splitlines()] == images
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["file"] for line in lines] == [odd[0], images[0], odd[1], odd[2], images[1]]
+    assert [line["error"]["code"] for line in lines if "error" in line] == [
+        "unreadable_file", "unreadable_file", "undecodable_image"
+    ]  # fmt: skip
+    assert [line["file"] for line in lines if "scores" in line] == images
     listed = ended.stderr.splitlines()
     assert listed[0] == f"{odd[0]}: unreadable_file: No such file or directory"
     assert listed[1] == f"{odd[1]}: unreadable_file: Is a directory"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galaxytree.card import ModelCard
+from galaxytree.card import SHIPPED_MODEL, ModelCard
 from galaxytree.decision_tree import load_tree
 from galaxytree.imaging import Framing
 from tests.tiny_model import write_model
@@ -16,11 +16,10 @@ from tests.training.conftest import Exported, training
 from tests.training.galaxies import write_galaxies
 from training import cli
 from training.arrays import read_galaxies
-from training.evaluate import Evaluation, ModelFileError, plot, shipped_model, split_sha256
+from training.evaluate import SHIPPED, Evaluation, plot, split_sha256
 from training.predict import predict_onnx
 
 ROOT = Path(__file__).parents[2]
-MODELS = ROOT / "models"
 REAL = ROOT / ".." / "shared" / "galaxy-zoo"
 TREE = load_tree("galaxy-zoo-2")
 
@@ -105,20 +104,17 @@ def test_a_tree_of_one_question_is_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_unless_there_is_one_model_it_must_be_named(tmp_path: Path, count: int) -> None:
-    for number in range(count):
-        write_model(tmp_path / f"model-{number}")
-    with pytest.raises(ModelFileError, match=f"holds {count} models; name the folder of one"):
-        shipped_model(tmp_path)
-
-
-def test_the_only_model_need_not_be_named(exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shipped_model_need_not_be_named(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever lies in a folder of that name where the command is given.
     monkeypatch.chdir(tmp_path)
     shutil.copytree(exported.folder, tmp_path / "models" / "made-up")
     result = training("evaluate", "--data", exported.data)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("RMSE ")
+    assert result.stdout.startswith(f"{SHIPPED_MODEL} ")
+    named = training("evaluate", exported.folder, "--data", exported.data)
+    assert named.stdout.startswith("made-up ")
 
 
 def test_a_folder_without_a_model_is_refused(exported: Exported, tmp_path: Path) -> None:
@@ -163,7 +159,6 @@ def test_missing_data_are_refused(exported: Exported, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real galaxies are not at {REAL}")
-@pytest.mark.skipif(not list(MODELS.glob("*/model.onnx")), reason=f"no model lies in {MODELS} yet")
 def test_the_shipped_model_is_as_good_as_it_says(tmp_path: Path) -> None:
     # Worth its seconds: it is the one figure that everybody reads, and nothing else measures it on the file that ships.
     ids = {line.strip() for line in (REAL / "validation_ids.csv").read_text("utf-8").splitlines()}
@@ -173,7 +168,7 @@ def test_the_shipped_model_is_as_good_as_it_says(tmp_path: Path) -> None:
     data = tmp_path / "validation.h5"
     sources = (tmp_path / "votes.csv", REAL / "validation_ids.csv", REAL / "images-144-labels37.tar")
     assert training("prepare", *sources, "--output", data).exit_code == 0
-    model = shipped_model(MODELS)
+    model = SHIPPED
     result = training("evaluate", model, "--data", data, "--format=json")
     data.unlink()
     assert result.exit_code == 0, result.output
