@@ -158,8 +158,8 @@ def answer() -> str:
     return (
         "```sh\ncurl -F file=@docs/figures/galaxy.jpg 'localhost:8000/classify?detail=scores'\n```\n\n"
         f"```json\n{text}\n```\n\n"
-        "Without `?detail=scores` the answer also holds every question with its weight and each answer's vote fraction,\n"
-        "the likeliest path through the tree, and a sentence:\n\n"
+        "Without `?detail=scores` the answer also holds every question with its weight and each answer's vote\n"
+        "fraction, the likeliest path through the tree, and a sentence:\n\n"
         f"> {shown['summary']}\n"
     )
 

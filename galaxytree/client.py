@@ -166,7 +166,8 @@ class Client:
         try:
             answer = self._http.post("/classify", content=data, headers=headers, params={"detail": detail})
         except httpx.TransportError as error:
-            msg = f"{self._http.base_url} doesn't answer ({error or type(error).__name__}); `galaxytree serve` starts a service"
+            why = str(error) or type(error).__name__
+            msg = f"{self._http.base_url} doesn't answer ({why}); `galaxytree serve` starts a service"
             raise UnreachableError(msg) from error
         try:
             if answer.is_success:
