@@ -29,12 +29,13 @@ def test_the_figures_are_printed(exported: Exported) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     rmse = ModelCard.read(exported.folder).metrics["rmse"]
-    assert lines[0] == f"RMSE {rmse:.4f} over 37 columns of 16 galaxies"
+    assert lines[0] == "made-up 1"
+    assert lines[1] == f"RMSE {rmse:.4f} over 37 columns of 16 galaxies"
     for question in TREE.questions:
         (line,) = [line for line in lines if line.startswith(f"{question.id} ")]
         assert question.text in line
     assert len([line for line in lines if line.startswith("Class")]) == 37
-    assert lines[1] == ""
+    assert lines[2] == ""
     assert "(nobody was asked)" in result.stdout
     assert "100.0% of   16" in result.stdout
 
@@ -61,8 +62,8 @@ def test_galaxies_that_may_have_been_trained_on_are_told(exported: Exported, tmp
     data = write_galaxies(tmp_path / "g.h5", 80, validation=20)
     warning = "the card does not say that made-up was measured on these galaxies; it may be trained on them"
     lines = training("evaluate", exported.folder, "--data", data).stdout.splitlines()
-    assert lines[0].endswith("of 20 galaxies")
-    assert lines[1] == f"Caution: {warning}"
+    assert lines[1].endswith("of 20 galaxies")
+    assert lines[2] == f"Caution: {warning}"
     figures = json.loads(training("evaluate", exported.folder, "--data", data, "--format=json").stdout)
     assert figures["caution"] == warning
 

@@ -149,7 +149,7 @@ def test_the_card_says_what_the_array_file_says_of_its_galaxies(
     assert (card.provenance["votes"], card.provenance["images"]) == ("votes of a neighbour", "pictures of his")
     assert "votes of a neighbour; pictures of his." in card.licence
     assert "Kaggle" not in card.licence
-    assert card.limits.endswith(" was not measured. The brightest ones only.")
+    assert card.limits.endswith(": nothing checks for that. The brightest ones only.")
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real galaxies are not at {REAL}")
