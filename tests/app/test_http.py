@@ -91,3 +91,12 @@ def test_the_server_does_not_say_what_it_is(http: httpx.Client) -> None:
 
 def test_without_keys_the_service_says_that_it_is_open(service: Process) -> None:
     assert "open to everyone" in service.log
+
+
+def test_a_wrong_path_or_method_is_told_where_images_go(http: httpx.Client) -> None:
+    for answer, status, code in (
+        (http.get("/clasify"), 404, "not_found"),
+        (http.put("/classify", content=b""), 405, "method_not_allowed"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert "images are posted to /classify" in answer.json()["detail"]

@@ -34,6 +34,12 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         Settings().max_batch = 9  # type: ignore[misc]
 
 
+def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MODEL", "PORT", "DEVICE"):
+        monkeypatch.setitem(os.environ, f"GALAXYTREE_{name}", "")
+    assert Settings() == Settings.model_construct()
+
+
 def test_an_empty_option_is_refused() -> None:
     ended = CliRunner().invoke(serve, ["--queue-images", ""])
     assert ended.exit_code == 2

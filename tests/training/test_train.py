@@ -208,7 +208,9 @@ def test_every_epoch_is_logged_once_whenever_a_run_is_interrupted(
             patched.setattr(SummaryWriter, "add_scalar", interrupt)
         else:
             patched.setattr(train_module, "write_checkpoint", interrupt_after)
-        assert training(*command).exit_code != 0
+        stopped = training(*command)
+        assert stopped.exit_code == 128 + signal.SIGINT
+        assert f"The same command goes on from the last checkpoint in {tmp_path}" in stopped.stderr
     state = read_checkpoint(tmp_path / "checkpoint.pt")
     assert state is not None
     assert state["step"] == step
