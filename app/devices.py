@@ -136,7 +136,9 @@ def library_obstacle(folder: Path | None = None) -> str | None:
     except OSError as error:
         # The loader's own words, "libcublasLt.so.13: cannot open shared object file: …", name the library first.
         return _missing(str(error).partition(":")[0].removeprefix(f"{folder}{os.sep}"))
-    for library in (CUDNN_LIBRARY, _cufft_library(cuda_major())):
+    # An ONNX Runtime that does not say its CUDA version does not say which cuFFT it wants either.
+    cufft = [_cufft_library(cuda_major())] if cuda_major() else []
+    for library in (CUDNN_LIBRARY, *cufft):
         try:
             ctypes.CDLL(library)
         except OSError:

@@ -57,7 +57,9 @@ class ExportSettings(Options):
 
     run: Annotated[Path, Field(description="Folder of the finished run")] = Path("runs/first")
     data: Annotated[Path, Field(description="Array file made by `prepare`, to check and measure on")] = DATA_FILE
-    name: Annotated[str, Field(min_length=1, description="Name of the model, and of its folder")] = "my-model"
+    name: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the model, and of its folder")
+    ] = "my-model"
     version: Annotated[str, Field(min_length=1, description="Version of the model")] = "1"
     models: Annotated[Path, Field(description="Folder of models; a folder of the model's name is made in it")] = Path(
         "models"

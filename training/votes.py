@@ -61,7 +61,8 @@ class Votes:
             self.rows[name] = votes.clip(0, 1).astype(np.float32)
         else:
             merged = np.where(np.isnan(first), votes.clip(0, 1), first).astype(np.float32)
-            if self._adds_up(merged):
+            apart = np.abs(first - votes)
+            if self._adds_up(merged) and not (apart > _TOLERANCE).any():
                 self.rows[name] = merged
             else:
                 self.problems.append(("second row of votes that does not go with the first", where))

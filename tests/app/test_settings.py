@@ -40,6 +40,13 @@ def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.Monkey
     assert Settings() == Settings.model_construct()
 
 
+def test_keys_that_are_set_to_nothing_do_not_open_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "GALAXYTREE_API_KEYS_FILE", "")
+    ended = CliRunner().invoke(serve, [])
+    assert ended.exit_code == 2
+    assert "GALAXYTREE_API_KEYS_FILE is set to nothing" in ended.output
+
+
 def test_an_empty_option_is_refused() -> None:
     ended = CliRunner().invoke(serve, ["--queue-images", ""])
     assert ended.exit_code == 2

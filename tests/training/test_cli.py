@@ -65,6 +65,8 @@ def test_every_option_is_described(settings: type[Options]) -> None:
         (["prepare", "--size=8"], "--size (GALAXYTREE_PREPARE_SIZE): Input should be greater than or equal to 32"),
         (["evaluate", "--format=xml"], "--format"),
         (["export", "--name="], "--name (GALAXYTREE_EXPORT_NAME): "),
+        (["export", "--name=.."], "--name (GALAXYTREE_EXPORT_NAME): "),
+        (["export", "--name=a/b"], "--name (GALAXYTREE_EXPORT_NAME): "),
         (["train", "--data=nowhere.h5", "--run=nowhere"], "is no array file of galaxies"),
     ],
 )

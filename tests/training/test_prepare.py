@@ -22,7 +22,7 @@ from tests.training.conftest import training
 from tests.training.galaxies import ROUND, THIN, votes_of
 from training.arrays import Galaxies, read_galaxies
 from training.pictures import pictures_in
-from training.votes import kind_of
+from training.votes import Votes, kind_of
 
 TREE = load_tree("galaxy-zoo-2")
 KNOWN_TO_PARTIAL = [name for name in TREE.columns if name.partition(".")[0] in {f"Class{n}" for n in (1, 2, 6, 7, 8)}]
@@ -234,6 +234,18 @@ def test_rows_whose_votes_do_not_add_up_are_refused_under_any_name(tmp_path: Pat
     prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", {"v.csv": table(header, rows), "i.tar": pictures}))
     assert prepared.names == {"a-hair", "in-part", "no-weight"}
     assert prepared.found("row whose votes do not add up") == [f"v.csv, line {number}" for number in (2, 3, 4, 5)]
+
+
+def test_a_second_row_that_says_otherwise_fills_nothing_in() -> None:
+    # Each adds up, and so would the two put together.
+    first, second = np.full(37, np.nan), np.full(37, np.nan)
+    first[:3], second[:3] = (0.9, 0.1, 0.0), (0.1, 0.9, 0.0)
+    second[[TREE.index["Class6.1"], TREE.index["Class6.2"]]] = (0.3, 0.7)
+    votes = Votes(TREE)
+    votes.add("1", first, "a")
+    votes.add("1", second, "b")
+    np.testing.assert_array_equal(votes.rows["1"], first.astype(np.float32))
+    assert ("second row of votes that does not go with the first", "b") in votes.problems
 
 
 def test_the_rows_of_one_galaxy_are_put_together(tmp_path: Path) -> None:
