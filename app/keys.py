@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Self
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import UnauthorizedError
 from app.refusals import KeysRefusedError
+from app.settings import ENV_PREFIX, Settings
+
+_VARIABLE = f"{ENV_PREFIX}API_KEYS_FILE"
 
 
 class ApiKey(BaseModel):
@@ -50,6 +54,23 @@ class ApiKeys(BaseModel):
         except ValueError as error:
             msg = f"the API keys in {path} are no TOML ({error}): correct the file"
             raise KeysRefusedError(msg) from error
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the keys that a service is set to ask for; None if it is open to everyone.
+
+        Raises
+        ------
+        KeysRefusedError
+            If their file can't be read, or the variable that names it is set to nothing.
+        """
+        if settings.api_keys_file:
+            return cls.read(settings.api_keys_file)
+        # Elsewhere a variable that is set to nothing is not set; here that would open the service to everyone.
+        if os.environ.get(_VARIABLE) == "":
+            msg = f"{_VARIABLE} is set to nothing: name the file, or unset it to be open to everyone"
+            raise KeysRefusedError(msg)
+        return None
 
     def check(self, presented: bytes | None) -> ApiKey:
         """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these.

@@ -65,7 +65,7 @@ class Service:
         """
         folder = ModelFolder.open(settings.model)
         device = choose(settings.device)
-        keys = ApiKeys.read(settings.api_keys_file) if settings.api_keys_file else None
+        keys = ApiKeys.of(settings)
         admission = Admission(settings.queue_images, settings.queue_bytes, settings.retry_after_seconds)
         return cls(settings, folder, device, keys, admission, load)
 

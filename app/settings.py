@@ -1,6 +1,5 @@
 """All settings of the service: one frozen value, from environment variables and the options of ``galaxytree serve``."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -124,14 +123,6 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),
     ] = "info"
-
-    @model_validator(mode="after")
-    def _keys_are_named(self) -> Self:
-        # Elsewhere a variable that is set to nothing is not set; here that would open the service to everyone.
-        if self.api_keys_file is None and os.environ.get(f"{ENV_PREFIX}API_KEYS_FILE") == "":
-            msg = f"{ENV_PREFIX}API_KEYS_FILE is set to nothing: name the file, or unset it to be open to everyone"
-            raise ValueError(msg)
-        return self
 
     @model_validator(mode="after")
     def _one_image_fits(self) -> Self:

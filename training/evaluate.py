@@ -143,6 +143,7 @@ def plot(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> None:
     down = -(-len(tree.questions) // across)
     figure = Figure(figsize=(3.4 * across, 3.5 * down), layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
+    errors = rmse_by_question(tree, scores, votes)
     for question, panel in zip(tree.questions, panels, strict=False):
         for number, answer in enumerate(question.answers):
             column = tree.index[answer.id]
@@ -150,7 +151,7 @@ def plot(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> None:
                 votes[:, column], scores[:, column], s=3, alpha=0.35, lw=0, color=colours(number), label=answer.label
             )
         panel.plot([0, 1], [0, 1], color="0.3", lw=0.8)
-        panel.set_title(f"{question.id}: RMSE {rmse_by_question(tree, scores, votes)[question.id]:.3f}", fontsize=10)
+        panel.set_title(f"{question.id}: RMSE {errors[question.id]:.3f}", fontsize=10)
         panel.legend(fontsize=7, markerscale=3, loc="upper left", frameon=False)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     for panel in list(panels):

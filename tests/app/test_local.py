@@ -59,3 +59,11 @@ def test_with_wrong_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GALAXYTREE_DEVICE", "tpu")
     with pytest.raises(EngineError, match="device: Input should be"):
         LocalEngine()
+
+
+def test_keys_are_no_matter_of_this_process(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GALAXYTREE_MODEL", str(model_folder))
+    monkeypatch.setenv("GALAXYTREE_API_KEYS_FILE", "")
+    engine = LocalEngine()
+    assert engine.classify(jpeg()).summary
+    engine.close()

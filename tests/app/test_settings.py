@@ -42,7 +42,7 @@ def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.Monkey
 
 def test_keys_that_are_set_to_nothing_do_not_open_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "GALAXYTREE_API_KEYS_FILE", "")
-    ended = CliRunner().invoke(serve, [])
+    ended = CliRunner().invoke(serve, ["--port", "0"])
     assert ended.exit_code == 2
     assert "GALAXYTREE_API_KEYS_FILE is set to nothing" in ended.output
 
