@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from training.networks.depthwise import DepthwiseConv2d
+
 FEATURES = 1280
 _STEM = 32
 
@@ -46,11 +48,11 @@ VARIANTS = {
 }
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> list[nn.Module]:
     # Padding is the same on all sides, although the weights were made with TensorFlow's, which is not: turned and
     # mirrored galaxies are then treated alike, and fine-tuning takes the shift by one pixel in its stride.
     return [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs, eps=1e-3),
     ]
 
@@ -64,7 +66,7 @@ class Block(nn.Module):
         widen = [*_convolution(inputs, inner, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
         self.expand = nn.Sequential(*widen)
         self.depthwise = nn.Sequential(
-            *_convolution(inner, inner, kernel, stride=stride, groups=inner), nn.ReLU6(inplace=True)
+            DepthwiseConv2d(inner, kernel, stride), nn.BatchNorm2d(inner, eps=1e-3), nn.ReLU6(inplace=True)
         )
         self.project = nn.Sequential(*_convolution(inner, outputs, 1))
         self.residual = inputs == outputs and stride == 1
