@@ -1,7 +1,7 @@
 """How much is in service at a time: images and bytes, each within its bound, tried without waiting.
 
 Bytes count from their arrival, so that bodies still on their way are bounded too. Images count from their last byte, so
-that slow senders don't take the places of those who have sent.
+that slow senders don't take the places of those who have sent; each counts once a view, which is what it costs.
 """
 
 from types import TracebackType
@@ -16,7 +16,7 @@ class Admission:
     Parameters
     ----------
     max_images, max_bytes
-        The bounds.
+        The bounds; an image counts once a view.
     retry_after_seconds
         What a client that is refused is told.
 
@@ -33,22 +33,21 @@ class Admission:
         self.bytes = 0
         self._retry_after_seconds = retry_after_seconds
 
-    @property
-    def full(self) -> bool:
-        """Whether an image that came now would be refused."""
-        return self.images >= self.max_images or self.bytes >= self.max_bytes
+    def full(self, views: int = 1) -> bool:
+        """Whether an image with so many views would be refused if it came now."""
+        return self.images + views > self.max_images or self.bytes >= self.max_bytes
 
-    def visit(self) -> "Visit":
+    def visit(self, views: int = 1) -> "Visit":
         """Let a request in, whose bytes are still to come; use it as a context manager.
 
         Raises
         ------
         OverloadedError
-            If the service is full already.
+            If the service is too full already for an image with so many views.
         """
-        if self.full:
+        if self.full(views):
             raise self._overloaded()
-        return Visit(self)
+        return Visit(self, views)
 
     def take(self, *, images: int = 0, count: int = 0) -> None:
         """Add to what is in service.
@@ -79,8 +78,9 @@ class Admission:
 class Visit:
     """One request's part of what is in service; it is given back at the end of the ``with`` block."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, views: int) -> None:
         self._admission = admission
+        self._views = views
         self._images = 0
         self._bytes = 0
 
@@ -100,5 +100,5 @@ class Visit:
 
     def enter(self) -> None:
         """Count as an image in service from now on; OverloadedError if there are too many."""
-        self._admission.take(images=1)
-        self._images += 1
+        self._admission.take(images=self._views)
+        self._images += self._views

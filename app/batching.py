@@ -2,6 +2,7 @@
 
 Nobody waits for a batch to fill: alone, an image is scored at once; under load, batches grow by themselves to what
 came in during the last run. An entry whose waiter has gone, or has run out of time, is dropped before it costs a run.
+The views of one image are one entry, and always in one run.
 """
 
 import asyncio
@@ -11,35 +12,38 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InternalError
+from galaxytree.predictions import Prediction, Predictions
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One image's scores, and what they took.
+    """What one image got, and what it took.
 
     Attributes
     ----------
-    scores
-        float32, shape [columns].
+    prediction
+        Averaged over the image's views.
     queue_seconds, infer_seconds
         How long the image waited for its run, and how long the run took.
     """
 
-    scores: NDArray[np.float32]
+    prediction: Prediction
     queue_seconds: float
     infer_seconds: float
 
 
 @dataclass(frozen=True)
 class _Entry:
+    # The views of one image.
     pixels: NDArray[np.uint8]
     future: asyncio.Future[Scored]
     since: float = field(default_factory=perf_counter)
@@ -53,13 +57,12 @@ class Batcher:
     Parameters
     ----------
     predict : callable
-        Scores uint8 [N, size, size, 3] to float32 [N, columns], one finite row an image, or raises; called in one
-        thread, never twice at a time.
+        Scores uint8 [N, size, size, 3], one finite row a view, or raises; called in one thread, never twice at a time.
     max_batch : int
-        Images in one run, at most.
+        Views in one run, at most.
     """
 
-    def __init__(self, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]], max_batch: int) -> None:
+    def __init__(self, predict: Callable[[NDArray[np.uint8]], Predictions], max_batch: int) -> None:
         self._predict = predict
         self._max_batch = max_batch
         self._waiting: deque[_Entry] = deque()
@@ -71,13 +74,18 @@ class Batcher:
 
         Parameters
         ----------
-        pixels : array of uint8, shape [size, size, 3]
+        pixels : array of uint8, shape [views, size, size, 3]
 
         Raises
         ------
+        ValueError
+            If these are more views than there may be in a run, so that they would wait for ever.
         InternalError
             If the run failed that the image was part of.
         """
+        if len(pixels) > self._max_batch:
+            msg = f"{len(pixels)} views don't fit into a run of {self._max_batch}"
+            raise ValueError(msg)
         entry = _Entry(pixels, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         if self._runner is None or self._runner.done():
@@ -92,24 +100,32 @@ class Batcher:
         while batch := self._take():
             started = perf_counter()
             try:
-                scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
+                predictions = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
             except Exception as error:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
                 _fail(batch, error)
                 continue
             took = perf_counter() - started
-            for entry, row in zip(batch, scores, strict=True):
+            for entry, prediction in zip(batch, predictions, strict=True):
                 if not entry.future.done():
-                    entry.future.set_result(Scored(row, started - entry.since, took))
+                    entry.future.set_result(Scored(prediction, started - entry.since, took))
 
-    def _score(self, batch: list[_Entry]) -> NDArray[np.float32]:
-        return self._predict(np.stack([entry.pixels for entry in batch]))
+    def _score(self, batch: list[_Entry]) -> list[Prediction]:
+        predictions = self._predict(np.concatenate([entry.pixels for entry in batch]))
+        ends = list(accumulate((len(entry.pixels) for entry in batch), initial=0))
+        return [predictions.over_views(slice(*edges)) for edges in pairwise(ends)]
 
     def _take(self) -> list[_Entry]:
         batch: list[_Entry] = []
-        while self._waiting and len(batch) < self._max_batch:
-            entry = self._waiting.popleft()
+        room = self._max_batch
+        while self._waiting:
+            entry = self._waiting[0]
             if not entry.future.done():
+                if len(entry.pixels) > room:
+                    # Nobody overtakes: with few views one would always fit, and those with many would wait for ever.
+                    break
+                room -= len(entry.pixels)
                 batch.append(entry)
+            self._waiting.popleft()
         return batch
 
 

@@ -11,6 +11,7 @@ from app.errors import DeadlineExceededError
 from app.images import FramedImage, ImageReader
 from app.model import Model
 from app.settings import Settings
+from galaxytree.predictions import Views
 from galaxytree.schemas import Classification, ModelName
 
 
@@ -49,7 +50,7 @@ class Classifier:
         self._seconds = settings.request_timeout_seconds
         self._retry_after_seconds = settings.retry_after_seconds
 
-    async def classify(self, data: bytes, *, full: bool) -> tuple[Classification, Timings]:
+    async def classify(self, data: bytes, *, full: bool, views: Views) -> tuple[Classification, Timings]:
         """Classify one image among others that come in at the same time.
 
         Parameters
@@ -58,6 +59,8 @@ class Classifier:
             A JPEG or PNG.
         full : bool
             Whether to give questions, path and summary beside the scores.
+        views : 1 or 8
+            How many orientations to average over.
 
         Raises
         ------
@@ -71,16 +74,16 @@ class Classifier:
         started = perf_counter()
         try:
             async with asyncio.timeout(self._seconds):
-                image = await asyncio.get_running_loop().run_in_executor(self._decoding, self._reader.read, data)
+                image = await asyncio.get_running_loop().run_in_executor(self._decoding, self._reader.read, data, views)
                 decoded = perf_counter()
                 scored = await self._batcher.score(image.pixels)
         except TimeoutError as error:
             msg = f"No answer within {self._seconds:g} s; the image was dropped."
             raise DeadlineExceededError(msg, self._retry_after_seconds) from error
-        answer = Classification.of(self.model.tree, scored.scores, self._name, image.facts, full=full)
+        answer = Classification.of(self.model.tree, scored.prediction, self._name, image.facts, full=full)
         return answer, Timings(decoded - started, scored.queue_seconds, scored.infer_seconds)
 
-    def classify_now(self, data: bytes, *, full: bool = True) -> Classification:
+    def classify_now(self, data: bytes, *, full: bool, views: Views) -> Classification:
         """Classify one image in this thread, with nobody else about.
 
         Raises
@@ -88,9 +91,9 @@ class Classifier:
         UndecodableImageError, UnsupportedMediaTypeError, TooManyPixelsError
             See `ImageReader.read`.
         """
-        image: FramedImage = self._reader.read(data)
-        scores = self.model.predict(image.pixels[None])[0]
-        return Classification.of(self.model.tree, scores, self._name, image.facts, full=full)
+        image: FramedImage = self._reader.read(data, views)
+        prediction = self.model.predict(image.pixels).over_views()
+        return Classification.of(self.model.tree, prediction, self._name, image.facts, full=full)
 
     def close(self) -> None:
         """Let the threads go; what waits is not scored."""

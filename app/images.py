@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.errors import TooManyPixelsError, UndecodableImageError, UnsupportedMediaTypeError
 from galaxytree import imaging
 from galaxytree.imaging import Framing
+from galaxytree.predictions import Views
 from galaxytree.schemas import ImageFacts
 
 
@@ -19,7 +20,7 @@ class FramedImage:
     Attributes
     ----------
     pixels
-        uint8, shape [size, size, 3], RGB.
+        uint8, shape [views, size, size, 3], RGB.
     facts
         What the service saw: checksum, format, size.
     """
@@ -43,8 +44,8 @@ class ImageReader:
     framing: Framing
     max_pixels: int
 
-    def read(self, data: bytes) -> FramedImage:
-        """Decode and frame one image.
+    def read(self, data: bytes, views: Views) -> FramedImage:
+        """Decode one image and frame its views.
 
         Raises
         ------
@@ -71,4 +72,4 @@ class ImageReader:
             raise UndecodableImageError(msg) from error
         digest = hashlib.sha256(data).hexdigest()
         facts = ImageFacts(sha256=digest, format=header.format, width=header.width, height=header.height)
-        return FramedImage(self.framing.frame(pixels), facts)
+        return FramedImage(self.framing.frame_views(pixels, views), facts)

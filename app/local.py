@@ -6,11 +6,12 @@ from app.classify import Classifier
 from app.devices import choose
 from app.errors import PayloadTooLargeError, ServiceError
 from app.loading import load_model
-from app.model import UnusableScoresError
 from app.model_folder import ModelFolder
+from app.ports import UnusableScoresError
 from app.refusals import StartRefusedError
 from app.settings import Settings
 from galaxytree.client import EngineError, problem_error
+from galaxytree.predictions import MOST_VIEWS, Views
 from galaxytree.schemas import Classification
 
 
@@ -25,7 +26,8 @@ class LocalEngine:
 
     def __init__(self) -> None:
         try:
-            self._settings = Settings(max_batch=1)
+            # Nobody else is about: one image at a time, with all of its views.
+            self._settings = Settings(max_batch=MOST_VIEWS, queue_images=MOST_VIEWS)
             folder, device = ModelFolder.open(self._settings.model), choose(self._settings.device)
             self._classifier = Classifier(load_model(folder, device, self._settings), self._settings)
         except StartRefusedError as error:
@@ -36,7 +38,7 @@ class LocalEngine:
             msg = f"{name}: {first['msg']}"
             raise EngineError(msg) from error
 
-    def classify(self, data: bytes, *, full: bool = True) -> Classification:
+    def classify(self, data: bytes, *, full: bool = True, views: Views | None = None) -> Classification:
         """Classify one image.
 
         Parameters
@@ -45,6 +47,8 @@ class LocalEngine:
             The bytes of a JPEG or PNG.
         full
             Whether to give questions, path and summary beside the scores.
+        views
+            How many orientations to average over; None for what is set (``GALAXYTREE_VIEWS``).
 
         Raises
         ------
@@ -57,7 +61,7 @@ class LocalEngine:
             if len(data) > self._settings.max_image_bytes:
                 msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
                 raise PayloadTooLargeError(msg)
-            return self._classifier.classify_now(data, full=full)
+            return self._classifier.classify_now(data, full=full, views=views or self._settings.views)
         except ServiceError as error:
             raise problem_error(error.problem) from error
         except UnusableScoresError as error:

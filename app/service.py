@@ -10,7 +10,7 @@ from app.admission import Admission
 from app.bodies import BodyLimits
 from app.classify import Classifier
 from app.devices import Device, choose
-from app.errors import NotReadyError
+from app.errors import InvalidRequestError, NotReadyError
 from app.keys import ApiKeys
 from app.lifecycle import Lifecycle, State
 from app.loading import load_model
@@ -18,6 +18,7 @@ from app.model import Model
 from app.model_folder import ModelFolder
 from app.refusals import StartRefusedError
 from app.settings import Settings
+from galaxytree.predictions import Views
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,14 @@ class Service:
             raise self.not_ready(State.STARTING)
         return self._classifier
 
+    def views(self, asked: Views | None) -> Views:
+        """Return how many views an image gets of which so many are asked; InvalidRequestError if they don't fit."""
+        views = asked or self.settings.views
+        if views > self.settings.most_views:
+            msg = f"This service has no room for {views} views of an image (max_batch, queue_images); ask for views=1."
+            raise InvalidRequestError(msg)
+        return views
+
     def not_ready(self, state: str) -> NotReadyError:
         """Return the error that says in which state the service is, instead of ready."""
         seconds = self.settings.retry_after_seconds
@@ -90,7 +99,7 @@ class Service:
         """NotReadyError unless images are welcome: model loaded, not draining, and room for one more."""
         if self.lifecycle.state is not State.READY:
             raise self.not_ready(self.lifecycle.state)
-        if self.admission.full:
+        if self.admission.full(self.settings.views):
             raise self.not_ready(FULL)
 
     async def start(self) -> None:

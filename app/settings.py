@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from galaxytree.predictions import MOST_VIEWS, Views
+
 MIB = 1024 * 1024
 ENV_PREFIX = "GALAXYTREE_"
 MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -40,6 +42,14 @@ class Settings(BaseSettings):
             "where it does, else the CPU, and says which and why",
         ),
     ] = "auto"
+    views: Annotated[
+        Views,
+        Field(
+            title="Views",
+            description="Orientations that an answer is averaged over where a request doesn't say: 1, the image as it "
+            "is, or 8, its rotations by 90 degrees and mirror images, at 8 times the cost of one",
+        ),
+    ] = 1
     host: Annotated[str, Field(title="Host", description="Address to listen on; 0.0.0.0 for every interface")] = (
         "127.0.0.1"
     )
@@ -61,7 +71,8 @@ class Settings(BaseSettings):
         int,
         Field(
             title="Images in service",
-            description="Images in decoding, waiting and inference together; one more is answered 429",
+            description="Images in decoding, waiting and inference together, each counted once a view; more are "
+            "answered 429",
             gt=0,
             le=1_000_000,
         ),
@@ -91,7 +102,12 @@ class Settings(BaseSettings):
     ] = 1
     max_batch: Annotated[
         int,
-        Field(title="Largest batch", description="Images that the network scores in one run, at most", gt=0, le=4096),
+        Field(
+            title="Largest batch",
+            description="Images that the network scores in one run, at most, each counted once a view",
+            gt=0,
+            le=4096,
+        ),
     ] = 32
     threads: Annotated[
         int,
@@ -123,6 +139,18 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),
     ] = "info"
+
+    @property
+    def most_views(self) -> int:
+        """How many views of one image there is room for."""
+        return min(MOST_VIEWS, self.max_batch, self.queue_images)
+
+    @model_validator(mode="after")
+    def _its_views_fit(self) -> Self:
+        if self.views > self.most_views:
+            msg = f"views={self.views} needs max_batch and queue_images of at least {self.views}"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _one_image_fits(self) -> Self:

@@ -82,7 +82,7 @@ def main() -> None:
     data = encode(image, quality=88)
     (FIGURES / "galaxy.jpg").write_bytes(data)
     answer = LocalEngine().classify(data)
-    (FIGURES / "answer.json").write_text(answer.model_dump_json(indent=2) + "\n", "utf-8")
+    (FIGURES / "answer.json").write_text(answer.model_dump_json(indent=2, exclude_none=True) + "\n", "utf-8")
     draw(image, answer).savefig(FIGURES / "answer.jpg", dpi=100, pil_kwargs={"quality": 92, "optimize": True})
     print(answer.summary)
 

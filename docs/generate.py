@@ -146,13 +146,13 @@ def _text(value: object) -> str:
 def answer() -> str:
     """Return what the service answers for the made-up galaxy, laid out by question."""
     shown = json.loads((ROOT / "docs" / "figures" / "answer.json").read_bytes())
-    by_question: dict[str, list[str]] = {}
-    for name, score in shown["scores"].items():
-        by_question.setdefault(name.partition(".")[0], []).append(f'"{name}": {score}')
-    scores = ",\n   ".join(",\n    ".join(", ".join(some) for some in _rows(each)) for each in by_question.values())
-    model, image = json.dumps(shown["model"]), json.dumps(shown["image"])
-    text = f'{{"model": {model},\n "image": {image},\n "scores": {{\n   {scores}}}}}'
-    if json.loads(text)["scores"] != shown["scores"]:
+    # What `?detail=scores` leaves; of a model that doesn't say, some of it is missing.
+    kept = {name: shown[name] for name in _KEPT if shown.get(name) is not None}
+    fields = (
+        f'"{name}": {_by_question(value) if name in _TABLES else json.dumps(value)}' for name, value in kept.items()
+    )
+    text = "{" + ",\n ".join(fields) + "}"
+    if json.loads(text) != kept:
         msg = "the answer is not laid out as it is"
         raise ValueError(msg)
     return (
@@ -162,6 +162,19 @@ def answer() -> str:
         "fraction, the likeliest path through the tree, and a sentence:\n\n"
         f"> {shown['summary']}\n"
     )
+
+
+_TABLES = ("scores", "uncertainty")
+_KEPT = ("model", "image", "views", *_TABLES, "out_of_domain")
+
+
+def _by_question(table: dict[str, float]) -> str:
+    """Lay out one value an answer."""
+    by_question: dict[str, list[str]] = {}
+    for name, value in table.items():
+        by_question.setdefault(name.partition(".")[0], []).append(f'"{name}": {value}')
+    lines = ",\n   ".join(",\n    ".join(", ".join(some) for some in _rows(each)) for each in by_question.values())
+    return f"{{\n   {lines}}}"
 
 
 def _rows(items: list[str], length: int = 4) -> Iterator[list[str]]:

@@ -24,7 +24,9 @@ from galaxytree.client import (
     UnauthorizedError,
 )
 from galaxytree.decision_tree import END, DecisionTree, Question, UnknownTreeError, load_tree
-from galaxytree.schemas import Classification
+from galaxytree.predictions import Views
+from galaxytree.schemas import AnswerScore, Classification
+from galaxytree.summary import FLAGGED_ABOVE
 
 SOME_FAILED = 1
 WRONG_CALL = 2
@@ -41,8 +43,8 @@ class WrongCallError(click.ClickException):
 class Engine(Protocol):
     """What classifies in this process, as the entry points of ``galaxytree.engines`` offer it."""
 
-    def classify(self, data: bytes, *, full: bool) -> Classification:
-        """Classify the bytes of one image; GalaxytreeError if that can't be done."""
+    def classify(self, data: bytes, *, full: bool, views: Views | None) -> Classification:
+        """Classify the bytes of one image, with so many views or as is set; GalaxytreeError if that can't be done."""
         ...
 
     def close(self) -> None:
@@ -126,6 +128,11 @@ _json_option = click.option(
     "--detail", type=click.Choice(["full", "scores"]), default="full", envvar="GALAXYTREE_DETAIL",
     show_default=True, show_envvar=True, help="`scores` leaves out questions, path and summary.",
 )  # fmt: skip
+@click.option(
+    "--views", type=click.Choice([1, 8]), envvar="GALAXYTREE_VIEWS", show_envvar=True,
+    help="Average over so many orientations of each image: 1, as it is, or 8, its rotations by 90 degrees and mirror "
+    "images. [default: what the service is set to]",
+)  # fmt: skip
 @_json_option
 def classify(  # noqa: PLR0913 (one parameter an option)
     images: tuple[Path, ...],
@@ -135,6 +142,7 @@ def classify(  # noqa: PLR0913 (one parameter an option)
     timeout_seconds: float,
     local: bool,
     detail: Literal["full", "scores"],
+    views: Views | None,
     as_json: bool,
 ) -> None:
     """Classify local images (JPEG or PNG), through a service or, with --local, in this process."""
@@ -143,7 +151,7 @@ def classify(  # noqa: PLR0913 (one parameter an option)
     with closing(engine):
         for image in images:
             try:
-                answer = engine.classify(image.read_bytes(), full=detail == "full")
+                answer = engine.classify(image.read_bytes(), full=detail == "full", views=views)
             except UnauthorizedError as error:
                 msg = f"{error.code}: {error} Set --api-key or GALAXYTREE_API_KEY."
                 raise WrongCallError(msg) from error
@@ -171,8 +179,8 @@ class _RemoteEngine:
             raise WrongCallError(msg)
         self._client = Client(server, api_key, timeout_seconds)
 
-    def classify(self, data: bytes, *, full: bool) -> Classification:
-        return self._client.classify(data, detail="full" if full else "scores")
+    def classify(self, data: bytes, *, full: bool, views: Views | None) -> Classification:
+        return self._client.classify(data, detail="full" if full else "scores", views=views)
 
     def close(self) -> None:
         self._client.close()
@@ -206,8 +214,12 @@ def _as_json(image: Path, answer: Classification) -> str:
 
 def _readable(image: Path, answer: Classification) -> Iterator[str]:
     yield str(image)
+    if answer.flagged:
+        yield f"  WARNING: out of domain {answer.out_of_domain:.2f}, above {FLAGGED_ABOVE}: unlike what the model knows"
     if answer.questions is None or answer.path is None:
-        yield from (f"  {name:<12} {score:.6f}" for name, score in answer.scores.items())
+        errors = answer.uncertainty or {}
+        for name, score in answer.scores.items():
+            yield f"  {name:<12} {score:.6f}" + (f" ± {errors[name]:.6f}" if name in errors else "")
         return
     yield f"  {answer.summary}"
     on_path = set(answer.path)
@@ -217,7 +229,11 @@ def _readable(image: Path, answer: Classification) -> Iterator[str]:
         question, one = chosen[answer_id]
         bar = "#" * round(BAR_WIDTH * one.fraction)
         yield f"  {question.text}"
-        yield f"    {bar:<{BAR_WIDTH}} {one.fraction:4.0%}  {one.label}"
+        yield f"    {bar:<{BAR_WIDTH}} {one.fraction:4.0%}  {one.label}{_error_bar(one)}"
+
+
+def _error_bar(one: AnswerScore) -> str:
+    return "" if one.uncertainty is None else f"  (score {one.score:.2f} ± {one.uncertainty:.2f})"
 
 
 @main.command()

@@ -20,6 +20,7 @@ from typing import ClassVar, Literal, Self
 import httpx
 from pydantic import ValidationError
 
+from galaxytree.predictions import Views
 from galaxytree.schemas import Classification, Problem
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
@@ -141,7 +142,9 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def classify(self, image: Path | bytes, *, detail: Literal["full", "scores"] = "full") -> Classification:
+    def classify(
+        self, image: Path | bytes, *, detail: Literal["full", "scores"] = "full", views: Views | None = None
+    ) -> Classification:
         """Classify one image.
 
         Parameters
@@ -150,6 +153,8 @@ class Client:
             A JPEG or PNG.
         detail
             ``scores`` leaves out questions, path and summary.
+        views : 1, 8 or None
+            How many orientations of the image to average over; None for what the service is set to.
 
         Raises
         ------
@@ -163,8 +168,9 @@ class Client:
         data = image.read_bytes() if isinstance(image, Path) else image
         # The service sees from the bytes what they are; the header only has to be none of a form.
         headers = {"Content-Type": "application/octet-stream"}
+        params = {"detail": str(detail)} | ({} if views is None else {"views": str(views)})
         try:
-            answer = self._http.post("/classify", content=data, headers=headers, params={"detail": detail})
+            answer = self._http.post("/classify", content=data, headers=headers, params=params)
         except httpx.TransportError as error:
             why = str(error) or type(error).__name__
             msg = f"{self._http.base_url} doesn't answer ({why}); `galaxytree serve` starts a service"

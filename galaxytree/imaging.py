@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from galaxytree import jpeg, png
+from galaxytree.predictions import Views
 
 # How a picture is to be turned, by EXIF's orientation; any other number means that it is upright.
 _TURNS = {
@@ -23,6 +24,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPPING_ORIENTATIONS = range(5, 9)
+
+# The dihedral group D4: a picture as it is, and turned and mirrored in the seven other ways that keep its pixels.
+_ORIENTATIONS = (None, *Image.Transpose)
 
 # What Pillow raises on damaged bytes; AssertionError for a palette image without a palette.
 _DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, AssertionError, struct.error, zlib.error)
@@ -170,11 +174,35 @@ class Framing(BaseModel):
         -------
         array of uint8, shape [size, size, 3]
         """
-        height, width = pixels.shape[:2]
+        return self._frame(Image.fromarray(pixels))
+
+    def frame_views(self, pixels: NDArray[np.uint8], views: Views) -> NDArray[np.uint8]:
+        """Cut and scale one image as it is, or in all eight orientations: rotations by 90 degrees and mirror images.
+
+        The picture is turned first and framed then. Scaling rounds rows before columns, so that turning what was
+        framed would differ by a grey level here and there; this way a picture that is turned or mirrored without loss
+        has the very same eight views, in another order.
+
+        Parameters
+        ----------
+        pixels : array of uint8, shape [height, width, 3]
+        views : 1 or 8
+
+        Returns
+        -------
+        array of uint8, shape [views, size, size, 3]
+            The first is the picture as it is.
+        """
+        picture = Image.fromarray(pixels)
+        return np.stack(
+            [self._frame(picture if turn is None else picture.transpose(turn)) for turn in _ORIENTATIONS[:views]]
+        )
+
+    def _frame(self, picture: Image.Image) -> NDArray[np.uint8]:
+        width, height = picture.size
         half = self.field * min(height, width) / 2
         box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
-        scaled = Image.fromarray(pixels).resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
-        return np.asarray(scaled)
+        return np.asarray(picture.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box))
 
 
 GALAXY_ZOO_FRAMING = Framing(size=144, field=288 / 424)

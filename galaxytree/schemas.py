@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from galaxytree.decision_tree import DecisionTree, Floats, Question
-from galaxytree.summary import summarise
+from galaxytree.decision_tree import Answer, DecisionTree
+from galaxytree.predictions import Prediction
+from galaxytree.summary import FLAGGED_ABOVE, flagged, summarise
 
 DECIMALS = 8
 """Scores are written with so many decimals: sums of eleven of them still hold to far better than 1e-6."""
@@ -51,6 +52,7 @@ class AnswerScore(_Message):
     label: str
     score: Annotated[float, Field(description="Part of all voters, weighted as in the Kaggle challenge")]
     fraction: Annotated[float, Field(description="score / weight: part of those who were asked")]
+    uncertainty: Annotated[float | None, Field(description="Standard error of the score", ge=0)] = None
 
 
 class QuestionScores(_Message):
@@ -63,58 +65,101 @@ class QuestionScores(_Message):
 
 
 class Classification(_Message):
-    """The answer for one image; `questions`, `path` and `summary` are left out for ``detail=scores``."""
+    """The answer for one image.
+
+    `questions`, `path` and `summary` are left out for ``detail=scores``; `uncertainty` and `out_of_domain` where the
+    model doesn't say.
+    """
 
     model: ModelName
     image: ImageFacts
+    views: Annotated[
+        int, Field(description="How many orientations of the image the answer is averaged over", examples=[1, 8])
+    ] = 1
     scores: Annotated[dict[str, float], Field(description="Weighted scores, in the order of the tree")]
+    uncertainty: Annotated[
+        dict[str, float] | None,
+        Field(
+            description="Standard error of each score: what the volunteers' vote fraction, weighted as the score is, "
+            "differs from it by for this image; of models that say so"
+        ),
+    ] = None
+    out_of_domain: Annotated[
+        float | None,
+        Field(
+            description="How unlike the galaxies that the model was trained on the picture is, from 0 to 1; above "
+            f"{FLAGGED_ABOVE} the summary begins with a warning; of models that say so",
+            ge=0,
+            le=1,
+        ),
+    ] = None
     questions: Annotated[tuple[QuestionScores, ...] | None, Field(description="The scores by question")] = None
     path: Annotated[tuple[str, ...] | None, Field(description="Likeliest answers, from first question to end")] = None
     summary: Annotated[str | None, Field(description="The answer in a sentence")] = None
 
+    @property
+    def flagged(self) -> bool:
+        """Whether the picture is so unlike what the model knows that the answer is to be taken with care."""
+        return flagged(self.out_of_domain)
+
     @classmethod
-    def of(
-        cls, tree: DecisionTree, scores: NDArray[Floats], model: ModelName, image: ImageFacts, *, full: bool
-    ) -> Self:
-        """Put one score vector into words.
+    def of(cls, tree: DecisionTree, prediction: Prediction, model: ModelName, image: ImageFacts, *, full: bool) -> Self:
+        """Put what a network says of one image into words.
 
         Parameters
         ----------
         tree : DecisionTree
-        scores : array of float32 or float64, shape [columns]
-            Scores that add up to about what they should; they are normalised in float64, so that they do exactly.
+        prediction : Prediction
+            Its scores add up to about what they should; they are normalised in float64, so that they do exactly.
         model : ModelName
         image : ImageFacts
         full : bool
             Whether to give questions, path and summary beside the scores.
         """
-        exact = tree.normalise(scores.astype(np.float64))
-        named = dict(zip(tree.columns, exact.round(DECIMALS).tolist(), strict=True))
-        if not full:
-            return cls(model=model, image=image, scores=named)
-        fractions, weights = tree.fractions(exact), tree.weights(exact)
-        questions = tuple(
-            _question(question, exact[own], fractions[own], float(weight))
-            for question, own, weight in zip(tree.questions, tree.slices.values(), weights, strict=True)
-        )
+        exact = tree.normalise(prediction.scores)
+        uncertainty, out_of_domain = prediction.uncertainty, prediction.out_of_domain
+        unlike = None if out_of_domain is None else round(out_of_domain, DECIMALS)
         return cls(
             model=model,
             image=image,
-            scores=named,
-            questions=questions,
-            path=tuple(tree.path(exact)),
-            summary=summarise(tree, exact),
+            views=prediction.views,
+            scores=_named(tree, exact),
+            uncertainty=None if uncertainty is None else _named(tree, uncertainty),
+            out_of_domain=unlike,
+            questions=_questions(tree, exact, uncertainty) if full else None,
+            path=tuple(tree.path(exact)) if full else None,
+            summary=summarise(tree, exact, unlike) if full else None,
         )
 
 
-def _question(
-    question: Question, scores: NDArray[np.float64], fractions: NDArray[np.float64], weight: float
-) -> QuestionScores:
-    answers = tuple(
-        AnswerScore(id=answer.id, label=answer.label, score=round(score, DECIMALS), fraction=round(fraction, DECIMALS))
-        for answer, score, fraction in zip(question.answers, scores.tolist(), fractions.tolist(), strict=True)
+def _named(tree: DecisionTree, values: NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(tree.columns, values.round(DECIMALS).tolist(), strict=True))
+
+
+def _questions(
+    tree: DecisionTree, scores: NDArray[np.float64], uncertainty: NDArray[np.float64] | None
+) -> tuple[QuestionScores, ...]:
+    fractions, weights = tree.fractions(scores), tree.weights(scores)
+
+    def answer(one: Answer) -> AnswerScore:
+        place = tree.index[one.id]
+        return AnswerScore(
+            id=one.id,
+            label=one.label,
+            score=round(float(scores[place]), DECIMALS),
+            fraction=round(float(fractions[place]), DECIMALS),
+            uncertainty=None if uncertainty is None else round(float(uncertainty[place]), DECIMALS),
+        )
+
+    return tuple(
+        QuestionScores(
+            id=question.id,
+            text=question.text,
+            weight=round(float(weight), DECIMALS),
+            answers=tuple(answer(one) for one in question.answers),
+        )
+        for question, weight in zip(tree.questions, weights, strict=True)
     )
-    return QuestionScores(id=question.id, text=question.text, weight=round(weight, DECIMALS), answers=answers)
 
 
 class Health(_Message):

@@ -19,6 +19,12 @@ SPLIT_MARGIN = 0.15
 """Below this margin a phrase says "perhaps", and the votes are called split (two answers: fewer than 57.5 of 100)."""
 
 
+FLAGGED_ABOVE = 0.5
+"""Above this `out_of_domain` a picture is unlike the galaxies that the network was trained on."""
+
+WARNING = "This does not look like the galaxies the model knows; take the answer with care."
+
+
 class Certainty(IntEnum):
     """How sure a phrase sounds."""
 
@@ -39,7 +45,12 @@ def certainty(margin: float) -> Certainty:
     return Certainty.PROBABLE if margin < PROBABLE_MARGIN else Certainty.CLEAR
 
 
-def summarise(tree: DecisionTree, scores: NDArray[Floats]) -> str:
+def flagged(out_of_domain: float | None) -> bool:
+    """Whether a picture is too unlike what the network knows for its answer to go without a warning."""
+    return out_of_domain is not None and out_of_domain > FLAGGED_ABOVE
+
+
+def summarise(tree: DecisionTree, scores: NDArray[Floats], out_of_domain: float | None = None) -> str:
     """Say in a sentence or two what the voters would have said.
 
     Parameters
@@ -47,6 +58,9 @@ def summarise(tree: DecisionTree, scores: NDArray[Floats]) -> str:
     tree : DecisionTree
     scores : array of float32 or float64, shape [columns]
         Consistent scores.
+    out_of_domain : float or None
+        How unlike its training images the network finds the picture, from 0 to 1; above `FLAGGED_ABOVE` the answer
+        begins with a warning.
 
     Returns
     -------
@@ -55,6 +69,8 @@ def summarise(tree: DecisionTree, scores: NDArray[Floats]) -> str:
     writer = _Writer(tree, tree.fractions(scores).astype(np.float64))
     sentence = writer.fill(tree.sentence, Certainty.CLEAR)
     text = sentence[0].upper() + sentence[1:] + "."
+    if flagged(out_of_domain):
+        text = f"{WARNING} {text}"
     if writer.split:
         text += f" The {tree.voters} would be split on {_enumerate(writer.split)}."
     return text

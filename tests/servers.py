@@ -27,6 +27,7 @@ from app.model_folder import ModelFolder
 from app.server import Server, server_of
 from app.service import Load
 from app.settings import Settings
+from galaxytree.predictions import Predictions
 
 PATIENCE_SECONDS = 60.0
 
@@ -124,7 +125,7 @@ class HeldModel(Model):
         self.batches: list[int] = []
         self.entered = threading.Event()
 
-    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def predict(self, images: NDArray[np.uint8]) -> Predictions:
         self.batches.append(len(images))
         self.entered.set()
         assert self.gate.wait(PATIENCE_SECONDS)

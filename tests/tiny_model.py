@@ -23,11 +23,17 @@ def write_model(
     consistent: bool = True,
     factor: float = 8.0,
     columns: int | None = None,
-    output: str = "scores",
+    outputs: tuple[str, ...] = ("scores",),
+    plus: dict[str, float] | None = None,
     metadata: dict[str, str | None] | None = None,
     card: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a model whose scores depend on the picture, and add up unless `consistent` is false; return its folder."""
+    """Write a model whose scores depend on the picture, and add up unless `consistent` is false; return its folder.
+
+    Its answers depend on which way up the picture is. Its uncertainties are a part of the raw outputs' size, and the
+    brighter a picture, the more out of its domain it is. `plus` is added to outputs, of which those of unknown names
+    are the scores.
+    """
     table = load_tree(tree)
     folder.mkdir(parents=True, exist_ok=True)
     fields: dict[str, Any] = {
@@ -37,7 +43,9 @@ def write_model(
         "columns": list(table.columns),
         "framing": FRAMING.model_dump(),
     }
-    model = _network(table, columns or len(table.columns), output, factor, consistent=consistent)
+    model = _network(table, columns or len(table.columns), outputs, factor, consistent=consistent)
+    for name, value in (plus or {}).items():
+        _add(model.graph, name, value)
     kept = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
     for key, value in {**kept, **(metadata or {})}.items():
         if value is not None:
@@ -57,7 +65,9 @@ def write_model(
     return folder
 
 
-def _network(table: DecisionTree, columns: int, output: str, factor: float, *, consistent: bool) -> onnx.ModelProto:
+def _network(
+    table: DecisionTree, columns: int, outputs: tuple[str, ...], factor: float, *, consistent: bool
+) -> onnx.ModelProto:
     size, per_cell = FRAMING.size, FRAMING.size // CELLS
     random = np.random.default_rng(0)
     constants = {
@@ -66,6 +76,10 @@ def _network(table: DecisionTree, columns: int, output: str, factor: float, *, c
         "within": np.array([2, 4], np.int64),
         "flat": np.array([-1, CELLS * CELLS * 3], np.int64),
         "weights": (factor * random.normal(size=(CELLS * CELLS * 3, columns))).astype(np.float32),
+        "to_uncertainty": np.array(0.01, np.float32),
+        "each": np.array([1], np.int64),
+        "half": np.array(0.5, np.float32),
+        "steep": np.array(8, np.float32),
     }
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
@@ -73,21 +87,47 @@ def _network(table: DecisionTree, columns: int, output: str, factor: float, *, c
         helper.make_node("Reshape", ["scaled", "cells"], ["in_cells"]),
         helper.make_node("ReduceMean", ["in_cells", "within"], ["means"], keepdims=0),
         helper.make_node("Reshape", ["means", "flat"], ["features"]),
-        helper.make_node("MatMul", ["features", "weights"], ["raw" if consistent else output]),
+        helper.make_node("MatMul", ["features", "weights"], ["raw"]),
     ]
     if consistent:
-        nodes += _down_the_tree(table, output, constants)
+        nodes += _down_the_tree(table, constants)
+    for output in outputs:
+        nodes += _answer(output, "by_tree" if consistent else "raw")
+    shapes = {output: ["N"] if output == "out_of_domain" else ["N", columns] for output in outputs}
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", size, size, 3])],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", columns])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape) for output, shape in shapes.items()],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def _down_the_tree(table: DecisionTree, output: str, constants: dict[str, Any]) -> list[onnx.NodeProto]:
+def _answer(output: str, scores: str) -> list[onnx.NodeProto]:
+    if output == "uncertainty":
+        return [
+            helper.make_node("Abs", ["raw"], ["sizes"]),
+            helper.make_node("Mul", ["sizes", "to_uncertainty"], [output]),
+        ]
+    if output == "out_of_domain":
+        return [
+            helper.make_node("ReduceMean", ["features", "each"], ["brightness"], keepdims=0),
+            helper.make_node("Sub", ["brightness", "half"], ["bright"]),
+            helper.make_node("Mul", ["bright", "steep"], ["unlike"]),
+            helper.make_node("Sigmoid", ["unlike"], [output]),
+        ]
+    return [helper.make_node("Identity", [scores], [output])]
+
+
+def _add(graph: onnx.GraphProto, output: str, value: float) -> None:
+    (node,) = (one for one in graph.node if output in one.output)
+    node.output[0] = f"{output}.before"
+    graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), f"{output}.plus"))
+    graph.node.append(helper.make_node("Add", [f"{output}.before", f"{output}.plus"], [output]))
+
+
+def _down_the_tree(table: DecisionTree, constants: dict[str, Any]) -> list[onnx.NodeProto]:
     constants["last"] = np.array([1], np.int64)
     nodes = []
     for question in table.order:
@@ -109,5 +149,5 @@ def _down_the_tree(table: DecisionTree, output: str, constants: dict[str, Any]) 
             weight = f"{question.id}.weight"
             nodes.append(helper.make_node("Gather", [parent.id, f"{question.id}.parent"], [weight], axis=1))
             nodes.append(helper.make_node("Mul", [shares, weight], [question.id]))
-    nodes.append(helper.make_node("Concat", [question.id for question in table.questions], [output], axis=1))
+    nodes.append(helper.make_node("Concat", [question.id for question in table.questions], ["by_tree"], axis=1))
     return nodes

@@ -22,6 +22,7 @@ from app.errors import (
     documented,
 )
 from app.routes.dependencies import TheService, check_key
+from galaxytree.predictions import Views
 from galaxytree.schemas import Classification
 
 router = APIRouter(tags=["classify"])
@@ -79,13 +80,21 @@ async def classify(
         Literal["full", "scores"],
         Query(description="`scores` leaves out `questions`, `path` and `summary`"),
     ] = "full",
+    views: Annotated[
+        Views,
+        Query(
+            description="Average over so many orientations of the image: 1, as it is, or 8, its rotations by 90 "
+            "degrees and mirror images, so that a picture that is turned or mirrored gets the same answer. Not given: "
+            "what the service is set to, as `GET /model` says"
+        ),
+    ] = None,  # type: ignore[assignment]  # None is no value that a client can send
 ) -> Response:
     """Say what the volunteers would say of one galaxy."""
-    classifier = service.classifier
-    with service.admission.visit() as visit:
+    classifier, views = service.classifier, service.views(views)
+    with service.admission.visit(views) as visit:
         data = await read_image(request, service.body_limits, visit.hold)
         visit.enter()
-        answer, timings = await while_connected(request, classifier.classify(data, full=detail == "full"))
+        answer, timings = await while_connected(request, classifier.classify(data, full=detail == "full", views=views))
     # The answer is written as it is: checking it once more against its own schema would cost more than making it.
     return Response(
         orjson.dumps(answer.model_dump(exclude_none=True)),

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import NotReadyError, documented
-from app.model import INPUT
+from app.ports import INPUT
 from app.routes.dependencies import TheService
 from galaxytree.card import ModelCard
 from galaxytree.imaging import Framing
@@ -31,9 +31,17 @@ class ModelInput(BaseModel):
 
 
 class RunningModel(ModelCard):
-    """The model's card, what the network takes, and where it runs."""
+    """The model's card, what the network takes and answers, where it runs, and with how many views."""
 
     input: ModelInput
+    outputs: Annotated[
+        tuple[str, ...],
+        Field(description="Names of the ONNX graph's outputs", examples=[["scores", "uncertainty", "out_of_domain"]]),
+    ]
+    views: Annotated[
+        int,
+        Field(description="Orientations of an image that an answer is averaged over where a request doesn't say"),
+    ]
     execution_provider: Annotated[
         str,
         Field(
@@ -50,6 +58,8 @@ async def model(service: TheService) -> RunningModel:
     return RunningModel(
         **running.card.model_dump(),
         input=ModelInput.of(running.card.framing),
+        outputs=running.outputs,
+        views=service.settings.views,
         execution_provider=running.device.provider,
         execution_provider_reason=running.device.why,
     )

@@ -104,6 +104,6 @@ def test_a_jpeg_that_claims_many_pixels(http: httpx.Client) -> None:
 
 def test_the_limit_on_pixels_is_exact() -> None:
     reader = ImageReader(Framing(size=8, field=1), max_pixels=60 * 60)
-    assert reader.read(PNG).pixels.shape == (8, 8, 3)
+    assert reader.read(PNG, 1).pixels.shape == (1, 8, 8, 3)
     with pytest.raises(TooManyPixelsError, match="61 x 60"):
-        reader.read(encode(np.zeros((60, 61, 3), np.uint8), "PNG"))
+        reader.read(encode(np.zeros((60, 61, 3), np.uint8), "PNG"), 1)

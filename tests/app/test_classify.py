@@ -37,7 +37,9 @@ def test_what_an_answer_holds(http: httpx.Client) -> None:
     assert answer["model"] == {"name": "tiny", "version": "2026.11.1", "tree": "galaxy-zoo-2"}
     digest = hashlib.sha256(image).hexdigest()
     assert answer["image"] == {"sha256": digest, "format": "JPEG", "width": 424, "height": 424}
+    assert answer["views"] == 1
     assert len(answer["questions"]) == 11
+    assert not {"uncertainty", "out_of_domain"} & (set(answer) | set(answer["questions"][0]["answers"][0]))
     assert set(answer["path"]) <= set(TREE.columns)
     assert answer["summary"].endswith(".")
 
@@ -57,7 +59,7 @@ def test_an_image_is_what_its_bytes_are(http: httpx.Client, said: str) -> None:
 
 def test_scores_alone(http: httpx.Client) -> None:
     answer = http.post("/classify", params={"detail": "scores"}, content=jpeg())
-    assert set(answer.json()) == {"model", "image", "scores"}
+    assert set(answer.json()) == {"model", "image", "views", "scores"}
 
 
 def test_a_detail_that_does_not_exist(http: httpx.Client) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.local import LocalEngine
 from galaxytree.client import EngineError, ImageRefusedError
+from galaxytree.predictions import Views
 from galaxytree.schemas import Classification
 from tests.galaxies import jpeg, png
 
@@ -23,12 +24,25 @@ def engine(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> LocalEngine:
 
 @pytest.mark.parametrize("image", [jpeg(8), png(9)])
 @pytest.mark.parametrize("full", [True, False])
-def test_it_answers_as_the_service_does(engine: LocalEngine, http: httpx.Client, image: bytes, *, full: bool) -> None:
-    detail = "full" if full else "scores"
-    served = Classification.model_validate_json(
-        http.post("/classify", content=image, params={"detail": detail}).content
-    )
-    assert engine.classify(image, full=full) == served
+@pytest.mark.parametrize("views", [None, 1, 8])
+def test_it_answers_as_the_service_does(
+    engine: LocalEngine, http: httpx.Client, image: bytes, views: Views | None, *, full: bool
+) -> None:
+    params = {"detail": "full" if full else "scores", **({} if views is None else {"views": str(views)})}
+    served = Classification.model_validate_json(http.post("/classify", content=image, params=params).content)
+    assert engine.classify(image, full=full, views=views) == served
+    assert served.views == (views or 1)
+    engine.close()
+
+
+def test_it_takes_as_many_views_as_is_set(
+    model_folder: Path, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("MODEL", str(model_folder)), ("DEVICE", "cpu"), ("VIEWS", "8"), ("QUEUE_IMAGES", "1")):
+        monkeypatch.setenv(f"GALAXYTREE_{name}", value)
+    engine = LocalEngine()
+    served = http.post("/classify", content=png(), params={"views": 8}).content
+    assert engine.classify(png()) == Classification.model_validate_json(served)
     engine.close()
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,16 @@ import onnx
 import pytest
 
 from app.devices import CPU, Device
-from app.model import Model, UnusableScoresError
+from app.model import Model
 from app.model_folder import SHIPPED, ModelFolder, shipped_model
+from app.ports import UnusableScoresError
 from app.refusals import ModelRefusedError
 from galaxytree.card import CARD_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import load_tree
 from tests.tiny_model import FRAMING, write_model
 
 ON_CPU = Device(CPU, "for the test")
+NOISE = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 
 
 def refusal(folder: Path) -> str:
@@ -33,7 +36,9 @@ def refusal(folder: Path) -> str:
 def test_a_model_for_each_tree(tmp_path: Path, tree: str) -> None:
     model = Model(ModelFolder.open(write_model(tmp_path / "m", tree=tree)), ON_CPU)
     model.warm_up(3)
-    scores = model.predict(np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8))
+    predictions = model.predict(NOISE)
+    scores = predictions.scores
+    assert (predictions.uncertainty, predictions.out_of_domain) == (None, None)
     assert scores.shape == (5, len(load_tree(tree).columns))
     load_tree(tree).check(scores, 1e-5)
     assert np.ptp(scores, axis=0).max() > 0.001
@@ -65,7 +70,102 @@ def test_other_columns_than_the_tree_s(tmp_path: Path, columns: tuple[str, ...],
 
 
 def test_an_output_of_another_name(tmp_path: Path) -> None:
-    assert "has the output votes" in refusal(write_model(tmp_path / "m", output="votes"))
+    assert "has the output votes" in refusal(write_model(tmp_path / "m", outputs=("votes",)))
+
+
+@pytest.mark.parametrize("tree", ["galaxy-zoo-2", "candels"])
+@pytest.mark.parametrize("outputs", [*permutations(("scores", "uncertainty", "out_of_domain"))])
+def test_what_else_a_model_answers_in_any_order(tmp_path: Path, tree: str, outputs: tuple[str, ...]) -> None:
+    plain = Model(ModelFolder.open(write_model(tmp_path / "plain", tree=tree)), ON_CPU, 1)
+    model = Model(ModelFolder.open(write_model(tmp_path / "m", tree=tree, outputs=outputs)), ON_CPU, 1)
+    model.warm_up(2)
+    assert (plain.outputs, model.outputs) == (("scores",), ("scores", "uncertainty", "out_of_domain"))
+    predictions = model.predict(NOISE)
+    assert predictions.uncertainty is not None
+    assert predictions.out_of_domain is not None
+    np.testing.assert_array_equal(predictions.scores, plain.predict(NOISE).scores)
+    assert predictions.uncertainty.shape == predictions.scores.shape
+    assert predictions.uncertainty.max() > predictions.uncertainty.min() >= 0
+    assert predictions.out_of_domain.shape == (5,)
+    black_and_white = np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)])
+    assert model.predict(black_and_white).out_of_domain == pytest.approx([0.018, 0.982], abs=1e-3)
+
+
+def test_one_of_the_two_is_enough(tmp_path: Path) -> None:
+    model = Model(ModelFolder.open(write_model(tmp_path / "m", outputs=("scores", "out_of_domain"))), ON_CPU, 1)
+    predictions = model.predict(NOISE)
+    assert predictions.uncertainty is None
+    assert predictions.out_of_domain is not None
+
+
+def test_an_output_that_nobody_knows(tmp_path: Path) -> None:
+    said = refusal(write_model(tmp_path / "m", outputs=("scores", "embedding")))
+    assert "has the output embedding tensor(float) ['N', 37], not scores tensor(float) ['N', 37] or uncertainty" in said
+
+
+def test_without_scores(tmp_path: Path) -> None:
+    said = refusal(write_model(tmp_path / "m", outputs=("uncertainty",)))
+    assert "has no output scores tensor(float) ['N', 37]" in said
+
+
+@pytest.mark.parametrize(
+    ("output", "width", "says"),
+    [
+        (
+            "uncertainty",
+            36,
+            "has the output uncertainty tensor(float) ['N', 36], not uncertainty tensor(float) ['N', 37]",
+        ),
+        (
+            "out_of_domain",
+            1,
+            "has the output out_of_domain tensor(float) ['N', 1], not out_of_domain tensor(float) ['N']",
+        ),
+    ],
+)
+def test_an_output_of_another_shape(tmp_path: Path, output: str, width: int, says: str) -> None:
+    folder = write_model(tmp_path / "m", outputs=("scores", output))
+    network = onnx.load(folder / MODEL_FILE)
+    (port,) = (one for one in network.graph.output if one.name == output)
+    del port.type.tensor_type.shape.dim[1:]
+    port.type.tensor_type.shape.dim.add(dim_value=width)
+    # Of a shape that can't be inferred, the declared one is what ONNX Runtime tells.
+    (node,) = (one for one in network.graph.node if output in one.output)
+    node.output[0] = "inner"
+    network.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, width], np.int64), "shape"))
+    network.graph.node.append(onnx.helper.make_node("Reshape", ["inner", "shape"], [output]))
+    assert says in refusal(rewritten(folder, network))
+
+
+@pytest.mark.parametrize(
+    ("output", "plus", "says"),
+    [
+        ("uncertainty", float("nan"), "values of uncertainty that are not finite"),
+        ("uncertainty", float("inf"), "values of uncertainty that are not finite"),
+        ("uncertainty", -10.0, "values of uncertainty that are negative"),
+        ("out_of_domain", float("nan"), "values of out_of_domain that are not finite"),
+        ("out_of_domain", 1.0, "values of out_of_domain that are not between 0 and 1"),
+        ("out_of_domain", -1.0, "values of out_of_domain that are not between 0 and 1"),
+    ],
+)
+def test_values_that_cannot_be(tmp_path: Path, output: str, plus: float, says: str) -> None:
+    folder = write_model(tmp_path / "m", outputs=("scores", output), plus={output: plus})
+    assert f"the model answers {says}" in refusal(folder)
+    with pytest.raises(UnusableScoresError, match=says):
+        Model(ModelFolder.open(folder), ON_CPU, 1).predict(NOISE)
+
+
+def test_bounds_that_are_missed_by_a_rounding(tmp_path: Path) -> None:
+    plus = {"uncertainty": -9e-6, "out_of_domain": 9e-6}
+    folder = write_model(tmp_path / "m", outputs=("scores", *plus), factor=0.0, plus=plus)
+    network = onnx.load(folder / MODEL_FILE)
+    (steep,) = (one for one in network.graph.initializer if one.name == "steep")
+    steep.CopyFrom(onnx.numpy_helper.from_array(np.array(1000, np.float32), "steep"))
+    model = Model(ModelFolder.open(rewritten(folder, network)), ON_CPU, 1)
+    predictions = model.predict(np.full((1, 32, 32, 3), 255, np.uint8))
+    assert predictions.uncertainty is not None
+    assert (predictions.uncertainty == 0).all()
+    assert predictions.out_of_domain == pytest.approx([1.0], abs=0)
 
 
 def test_another_input_size_than_the_card_s(tmp_path: Path) -> None:

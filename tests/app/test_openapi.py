@@ -65,5 +65,10 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
             assert set(response["content"]) == {"application/problem+json"}
     codes = set(responses["422"]["content"]["application/problem+json"]["examples"])
     assert codes == {"invalid_request", "undecodable_image", "too_many_pixels"}
+    parameters = {each["name"]: each for each in openapi["paths"]["/classify"]["post"]["parameters"]}
+    assert parameters["views"]["schema"]["enum"] == [1, 8]
+    assert not parameters["views"]["required"]
+    answer = openapi["components"]["schemas"]["Classification"]["properties"]
+    assert all(answer[name]["description"] for name in ("views", "uncertainty", "out_of_domain"))
     body = openapi["paths"]["/classify"]["post"]["requestBody"]["content"]
     assert set(body) == {"image/jpeg", "image/png", "multipart/form-data"}

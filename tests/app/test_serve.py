@@ -80,6 +80,8 @@ def test_cuda_where_there_is_none(model_folder: Path) -> None:
         ({"device": "tpu"}, "'--device' (env var: 'GALAXYTREE_DEVICE')"),
         ({"max_batch": "many"}, "'--max-batch' (env var: 'GALAXYTREE_MAX_BATCH')"),
         ({"queue_bytes": "1000"}, "queue_bytes must be at least"),
+        ({"views": "4"}, "'--views' (env var: 'GALAXYTREE_VIEWS')"),
+        ({"views": "8", "max_batch": "4"}, "views=8 needs max_batch"),
     ],
 )
 def test_settings_that_are_wrong(settings: dict[str, Any], says: str) -> None:

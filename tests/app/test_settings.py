@@ -65,6 +65,24 @@ def test_bounds_that_contradict_each_other_are_refused() -> None:
     assert "queue_bytes must be at least" in ended.output
 
 
+@pytest.mark.parametrize(("name", "value"), [("max_batch", "7"), ("queue_images", "7")])
+def test_views_for_which_there_is_no_room_are_refused(name: str, value: str) -> None:
+    option = f"--{name.replace('_', '-')}"
+    ended = CliRunner().invoke(serve, ["--views", "8", option, value])
+    assert ended.exit_code == 2
+    assert "views=8 needs max_batch and queue_images of at least 8" in ended.output
+    assert Settings.model_validate({"views": 8, name: 8}).most_views == 8
+    assert Settings.model_validate({name: value}).most_views == 7
+
+
+def test_views_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "GALAXYTREE_VIEWS", "8")
+    assert Settings().views == 8
+    monkeypatch.setitem(os.environ, "GALAXYTREE_VIEWS", "4")
+    with pytest.raises(ValidationError, match="1 or 8"):
+        Settings()
+
+
 def test_units_stand_for_values() -> None:
     told = CliRunner().invoke(serve, ["--help"]).output
     assert "--drain-seconds SECONDS" in told

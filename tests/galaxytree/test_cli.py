@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,8 +15,9 @@ from app.settings import Settings
 from galaxytree import cli
 from galaxytree.cli import main
 from galaxytree.decision_tree import DecisionTree, load_tree
-from tests.galaxies import jpeg, png
+from tests.galaxies import encode, jpeg, png
 from tests.servers import Process, galaxytree, threaded
+from tests.tiny_model import write_model
 
 
 @pytest.fixture
@@ -71,6 +74,41 @@ def test_scores_alone(service: Process, images: list[str]) -> None:
     assert ended.exit_code == 0
     assert len(ended.stdout.splitlines()) == 38
     assert "  Class11.6    " in ended.stdout
+
+
+def test_views_of_each_image(service: Process, images: list[str], model_folder: Path) -> None:
+    served = run("classify", images[1], "--views", "8", "--json", server=service.url)
+    local = run("classify", images[1], "--local", "--views", "8", "--json", model=str(model_folder), device="cpu")
+    as_set = run("classify", images[1], "--local", "--json", model=str(model_folder), device="cpu", views="8")
+    assert [json.loads(ended.stdout)["views"] for ended in (served, local, as_set)] == [8, 8, 8]
+    assert served.stdout == local.stdout == as_set.stdout
+    alone = run("classify", images[1], "--views", "1", "--json", server=service.url, views="8")
+    assert json.loads(alone.stdout)["views"] == 1
+    assert json.loads(alone.stdout)["scores"] != json.loads(served.stdout)["scores"]
+
+
+@pytest.mark.parametrize("views", ["2", "eight"])
+def test_views_that_cannot_be(images: list[str], views: str) -> None:
+    ended = run("classify", *images, "--views", views)
+    assert ended.exit_code == 2
+    assert "--views" in ended.stderr
+
+
+def test_a_model_that_says_how_sure_it_is_and_what_it_does_not_know(images: list[str], tmp_path: Path) -> None:
+    model = write_model(tmp_path / "rich", outputs=("scores", "uncertainty", "out_of_domain"))
+    unlike = tmp_path / "white.png"
+    unlike.write_bytes(encode(np.full((40, 40, 3), 255, np.uint8), "PNG"))
+    call = ("classify", images[1], str(unlike), "--local")
+    told, scores, lines = (run(*call, *more, model=str(model)) for more in ((), ("--detail", "scores"), ("--json",)))
+    known, flagged = told.stdout.split(str(unlike))
+    assert re.search(r" \d+%  \S.*  \(score \d\.\d\d ± \d\.\d\d\)\n", known)
+    assert "WARNING" not in known
+    assert "  WARNING: out of domain 0.98, above 0.5: unlike what the model knows\n  This does not look like" in flagged
+    assert scores.stdout.count("WARNING: out of domain") == 1
+    first, second = map(json.loads, lines.stdout.splitlines())
+    score, error = first["scores"]["Class1.1"], first["uncertainty"]["Class1.1"]
+    assert f"  Class1.1     {score:.6f} ± {error:.6f}\n" in scores.stdout
+    assert first["out_of_domain"] < 0.5 < second["out_of_domain"]
 
 
 def test_nobody_answers(images: list[str]) -> None:

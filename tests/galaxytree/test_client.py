@@ -35,6 +35,14 @@ def test_a_file_and_its_bytes(service: Process, tmp_path: Path) -> None:
             client.classify(tmp_path / "nowhere.jpg")
 
 
+def test_views(service: Process) -> None:
+    with Client(service.url) as client:
+        as_set, one, eight = (client.classify(jpeg(), views=views) for views in (None, 1, 8))
+        assert as_set == one
+        assert (one.views, eight.views) == (1, 8)
+        assert one.scores != eight.scores
+
+
 def test_an_image_that_is_refused(service: Process) -> None:
     with Client(service.url) as client, pytest.raises(ImageRefusedError, match="no JPEG or PNG") as refused:
         client.classify(b"no image")

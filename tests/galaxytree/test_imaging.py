@@ -456,6 +456,26 @@ def test_framing_looks_at_the_centre(width: int, height: int) -> None:
     assert abs(light / framed.size - 0.25) < 0.01
 
 
+@some_examples
+@given(st.integers(1, 70), st.integers(1, 70), st.floats(0.05, 1), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_a_picture_that_is_turned_or_mirrored_has_the_same_views(
+    width: int, height: int, field: float, size: int, seed: int
+) -> None:
+    framing = Framing(size=size, field=field)
+    picture = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    views = framing.frame_views(picture, 8)
+    assert views.shape == (8, size, size, 3)
+    assert (views[0] == framing.frame(picture)).all()
+    assert (framing.frame_views(picture, 1) == views[:1]).all()
+    orientations = [np.rot90(each, turns) for each in (picture, picture[:, ::-1]) for turns in range(4)]
+    # As a set they are the same to the last grey level, and each orientation is one of them.
+    assert sorted(view.tobytes() for view in views) == sorted(framing.frame(each).tobytes() for each in orientations)
+    for each in orientations:
+        assert sorted(view.tobytes() for view in framing.frame_views(each, 8)) == sorted(
+            view.tobytes() for view in views
+        )
+
+
 def test_a_galaxy_is_seen_alike_at_every_scale() -> None:
     large = draw_galaxy(5, 848)
     small = np.asarray(Image.fromarray(large).resize((424, 424), Image.Resampling.BOX))

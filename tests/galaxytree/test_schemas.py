@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from galaxytree.decision_tree import load_tree
+from galaxytree.predictions import Prediction
 from galaxytree.schemas import Classification, ImageFacts, ModelName
 
 TREE = load_tree("galaxy-zoo-2")
@@ -20,9 +21,11 @@ IMAGE = ImageFacts(sha256="0" * 64, format="JPEG", width=424, height=300)
 some_examples = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
-def as_json(scores: NDArray[Any], *, full: bool = True) -> dict[str, Any]:
+def as_json(scores: NDArray[Any], *, full: bool = True, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (fields of every type)
     """Return what a client gets."""
-    text = Classification.of(TREE, scores, MODEL, IMAGE, full=full).model_dump_json(exclude_none=True)
+    text = Classification.of(
+        TREE, Prediction(scores.astype(np.float64), **more), MODEL, IMAGE, full=full
+    ).model_dump_json(exclude_none=True)
     answer: dict[str, Any] = json.loads(text)
     return answer
 
@@ -74,12 +77,44 @@ def test_fractions_are_0_where_nobody_was_asked() -> None:
 
 def test_scores_alone_leave_out_the_rest() -> None:
     answer = as_json(TREE.normalise(np.ones(37)), full=False)
-    assert set(answer) == {"model", "image", "scores"}
+    assert set(answer) == {"model", "image", "views", "scores"}
 
 
 def test_what_was_written_is_read_again() -> None:
-    sent = Classification.of(TREE, TREE.normalise(np.ones(37)), MODEL, IMAGE, full=True)
+    sent = Classification.of(
+        TREE, Prediction(TREE.normalise(np.ones(37)), np.ones(37), 0.7, 8), MODEL, IMAGE, full=True
+    )
     assert Classification.model_validate_json(sent.model_dump_json()) == sent
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_what_a_model_says_beside_the_scores(*, full: bool) -> None:
+    errors = np.linspace(0, 0.36, 37) + 1e-10
+    answer = as_json(TREE.normalise(np.ones(37)), full=full, uncertainty=errors, out_of_domain=0.031, views=8)
+    assert (answer["views"], answer["out_of_domain"]) == (8, 0.031)
+    assert list(answer["uncertainty"]) == list(TREE.columns)
+    assert list(answer["uncertainty"].values()) == [round(0.01 * number, 8) for number in range(37)]
+    for question in answer.get("questions", ()):
+        for each in question["answers"]:
+            assert each["uncertainty"] == answer["uncertainty"][each["id"]]
+
+
+def test_a_picture_unlike_what_the_model_knows_is_flagged_in_words() -> None:
+    scores = TREE.normalise(np.ones(37))
+    known, unlike = (as_json(scores, out_of_domain=value)["summary"] for value in (0.5, 0.51))
+    assert unlike == f"This does not look like the galaxies the model knows; take the answer with care. {known}"
+    assert as_json(scores)["summary"] == known
+    flags = [
+        Classification.of(TREE, Prediction(scores, None, it), MODEL, IMAGE, full=False).flagged
+        for it in (0.5, 0.51, None)
+    ]
+    assert flags == [False, True, False]
+
+
+def test_an_answer_of_an_older_service_has_one_view() -> None:
+    answer = as_json(TREE.normalise(np.ones(37)))
+    del answer["views"]
+    assert Classification.model_validate(answer).views == 1
 
 
 def test_a_message_cannot_be_changed() -> None:

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from galaxytree.decision_tree import load_tree
-from galaxytree.summary import PROBABLE_MARGIN, SPLIT_MARGIN, Certainty, certainty, summarise
+from galaxytree.summary import PROBABLE_MARGIN, SPLIT_MARGIN, WARNING, Certainty, certainty, summarise
 
 TREE = load_tree("galaxy-zoo-2")
 CANDELS = load_tree("candels")
@@ -195,6 +195,13 @@ def test_a_split_over_stars_is_a_split_over_being_a_galaxy() -> None:
     assert sentence == (
         "Perhaps not a galaxy but a star or an artifact. The volunteers would be split on whether it is a galaxy."
     )
+
+
+def test_a_warning_comes_first_and_changes_nothing_else() -> None:
+    scores = galaxy("Class1.3")
+    plain = summarise(TREE, scores)
+    assert summarise(TREE, scores, 0.5) == plain
+    assert summarise(TREE, scores, 0.500001) == f"{WARNING} {plain}"
 
 
 def test_no_phrase_is_hedged_twice() -> None:

@@ -1,0 +1,158 @@
+"""What goes into a network and what comes out: the inputs and outputs of its graph, and which values are of use."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.model_folder import ModelFolder
+from app.refusals import ModelRefusedError
+from galaxytree.predictions import Predictions
+
+INPUT = "images"
+EXPORT_AGAIN = "export the model again"
+TOLERANCE = 1e-5
+"""By how much an answer may miss its bounds or the tree's sums: networks compute in float32."""
+
+
+class UnusableScoresError(Exception):
+    """The network answered something else than one finite row for each image."""
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One thing that networks answer.
+
+    Attributes
+    ----------
+    name
+        Of the graph's output, and of the field of `Predictions`.
+    of_columns
+        Whether there is one value a column of the tree, or one an image.
+    least, most
+        The bounds of its values.
+    otherwise
+        What a value out of them is.
+    """
+
+    name: str
+    of_columns: bool = True
+    least: float = -np.inf
+    most: float = np.inf
+    otherwise: str = ""
+
+    def usable(self, values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Bring values within the bounds that they may miss by a rounding; UnusableScoresError if it is more."""
+        said = None
+        if values.shape != shape:
+            said = f"of the shape {list(values.shape)}, not {list(shape)}"
+        elif not np.isfinite(values).all():
+            said = "that are not finite"
+        elif ((values < self.least - TOLERANCE) | (values > self.most + TOLERANCE)).any():
+            said = f"that are {self.otherwise}"
+        if said is not None:
+            msg = f"{self.name if self is _SCORES else f'values of {self.name}'} {said}"
+            raise UnusableScoresError(msg)
+        return values.clip(self.least, self.most)
+
+
+_SCORES = _Output("scores")
+_OUTPUTS = (
+    _SCORES,
+    _Output("uncertainty", least=0, otherwise="negative"),
+    _Output("out_of_domain", of_columns=False, least=0, most=1, otherwise="not between 0 and 1"),
+)
+"""Everything that a network may answer; only the scores must be there."""
+
+
+@dataclass(frozen=True)
+class _Port:
+    """An input or output as it is to be; `shape` is that of one image."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} {['N', *self.shape]}"
+
+    def is_(self, found: Any) -> bool:  # noqa: ANN401 (onnxruntime ships no types)
+        """Whether a graph's port is this one; a size that the graph leaves free (a name or None) fits any but N's."""
+        return (
+            (found.name, found.type) == (self.name, self.dtype)
+            and len(found.shape) == len(self.shape) + 1
+            and not isinstance(found.shape[0], int)
+            and all(
+                not isinstance(size, int) or size == wanted
+                for size, wanted in zip(found.shape[1:], self.shape, strict=True)
+            )
+        )
+
+
+class Ports:
+    """The inputs and outputs of one network, verified.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+    folder : ModelFolder
+        Where its file and its card lie.
+
+    Attributes
+    ----------
+    outputs
+        Names of the outputs that it has, in the order in which `read` takes them.
+
+    Raises
+    ------
+    ModelRefusedError
+        If the graph's inputs and outputs are not what the card says, or there are some that are not known.
+    """
+
+    def __init__(self, session: Any, folder: ModelFolder) -> None:  # noqa: ANN401 (onnxruntime ships no types)
+        size, self._columns = folder.card.framing.size, len(folder.tree.columns)
+        _verify(folder, "input", session.get_inputs(), [_Port(INPUT, "tensor(uint8)", (size, size, 3))])
+        known = [_Port(one.name, "tensor(float)", self._shape(one)) for one in _OUTPUTS]
+        found = session.get_outputs()
+        _verify(folder, "output", found, known)
+        names = {port.name for port in found}
+        self._outputs = tuple(one for one in _OUTPUTS if one.name in names)
+        self.outputs = tuple(one.name for one in self._outputs)
+
+    def read(self, answers: list[NDArray[np.float32]], images: int) -> Predictions:
+        """Hold what the network answered for so many images against what it should.
+
+        Parameters
+        ----------
+        answers : list of arrays of float32
+            One for each of `outputs`.
+        images : int
+
+        Raises
+        ------
+        UnusableScoresError
+            If one is of another shape, or its values are not finite or out of bounds.
+        """
+        usable = {
+            one.name: one.usable(values, (images, *self._shape(one)))
+            for one, values in zip(self._outputs, answers, strict=True)
+        }
+        return Predictions(**usable)
+
+    def _shape(self, output: _Output) -> tuple[int, ...]:
+        return (self._columns,) if output.of_columns else ()
+
+
+def _verify(folder: ModelFolder, kind: str, found: list[Any], known: list[_Port]) -> None:
+    """Refuse a graph with a port that is not known, or without the first one that is."""
+    by_name = {port.name: port for port in known}
+    for port in found:
+        wanted = by_name.get(port.name)
+        if wanted is None or not wanted.is_(port):
+            shown = f"{port.name} {port.type} {list(port.shape)}"
+            msg = f"{folder.file} has the {kind} {shown}, not {wanted or ' or '.join(map(str, known))}: {EXPORT_AGAIN}"
+            raise ModelRefusedError(msg)
+    if known[0].name not in {port.name for port in found}:
+        msg = f"{folder.file} has no {kind} {known[0]}: {EXPORT_AGAIN}"
+        raise ModelRefusedError(msg)
