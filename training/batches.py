@@ -36,7 +36,6 @@ class Batches:
         self._seed = seed
         self._device = process.device
         self._share = slice(process.rank, None, process.world)
-        self._votes = torch.from_numpy(galaxies.votes)
         self._resident: Tensor | None = None
         if galaxies.images.nbytes < _ON_DEVICE_PART * _free_on(process.device):
             self._resident = _moved(galaxies.images, process.device)
@@ -50,7 +49,7 @@ class Batches:
         return len(self._galaxies) // self._batch_size
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images uint8 [n, S, S, 3] and votes [n, columns] from the batch `first` of an epoch on."""
+        """Yield images uint8 [n, S, S, 3] and their galaxies' positions [n], from the batch `first` of an epoch on."""
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._galaxies))
         parts = [
             np.sort(order[step * self._batch_size : (step + 1) * self._batch_size][self._share])
@@ -66,10 +65,9 @@ class Batches:
 
     def _fetch(self, part: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
         chosen = torch.from_numpy(part)
-        votes = self._votes[chosen].to(self._device)
         if self._resident is not None:
-            return self._resident[chosen.to(self._device)], votes
-        return torch.from_numpy(self._images[part]).to(self._device), votes
+            return self._resident[chosen.to(self._device)], chosen
+        return torch.from_numpy(self._images[part]).to(self._device), chosen
 
 
 def _free_on(device: torch.device) -> int:

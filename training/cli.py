@@ -14,12 +14,21 @@ from galaxytree.card import ModelCard
 from galaxytree.decision_tree import UnknownTreeError
 from galaxytree.options import Options, options_of, settings_from
 from training.arrays import ArrayFileError, Galaxies, read_galaxies
-from training.evaluate import SHIPPED, ModelFileError, evaluate, plot
+from training.calibrate import CalibrateSettings, calibrate
+from training.compare.cli import compare_command
+from training.evaluate import SHIPPED, ModelFileError, as_json, coverage_lines, evaluate, flagged
+from training.experiment.cli import experiment_command
+from training.explore.cli import explore_command
 from training.export import ExportError, ExportSettings, export
+from training.lessons import TargetsError
+from training.plots import plot_reliability, plot_scores
+from training.population import BalanceError
+from training.predict import VIEWS
 from training.prepare import NothingToPrepareError, PrepareSettings, Report, prepare
 from training.processes import own_rank
 from training.runs import RunError
 from training.settings import DATA_FILE, TrainSettings
+from training.teach import TeachSettings, teach
 from training.train import train
 
 DATA_FOLDER = Path("../shared/galaxy-zoo")
@@ -37,12 +46,18 @@ class EvaluateSettings(Options):
     plot: Annotated[
         Path | None, Field(description="Picture of predicted against true scores to draw (PNG or SVG by its ending)")
     ] = None
+    reliability: Annotated[
+        Path | None, Field(description="Picture of how far the error bars hold to draw (PNG or SVG by its ending)")
+    ] = None
+    views: Annotated[
+        Literal["1", "8", "both"], Field(description="Views of each galaxy that are averaged; both measures each way")
+    ] = "both"
     format: Annotated[Literal["text", "json"], Field(description="How to print the figures")] = "text"
 
 
 @click.group(context_settings={"max_content_width": 120})
 def main() -> None:
-    """Make a model from votes: prepare, train, evaluate, export."""
+    """Make a model from votes: prepare, train, teach, calibrate, export; evaluate it, compare, look at the data."""
 
 
 @main.command("prepare")
@@ -83,6 +98,20 @@ def train_command(**given: Any) -> None:  # noqa: ANN401
             click.echo(f"{name}: {value:.5g}")
 
 
+@main.command("teach")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@options_of(TeachSettings)
+def teach_command(runs: tuple[Path, ...], **given: Any) -> None:  # noqa: ANN401
+    """Let finished runs score the galaxies whose votes are not known, for others to learn from (train --targets).
+
+    RUNS are their folders; their mean over eight views is what is taught.
+    """
+    settings = settings_from(TeachSettings, given)
+    with _explaining():
+        facts = teach(runs, _galaxies(settings.data), settings)
+    click.echo(f"{settings.output}: {facts['galaxies']} galaxies, moved by {facts['moved']:.4f} to what is known")
+
+
 @main.command("evaluate")
 @click.argument("model", required=False, type=click.Path(path_type=Path), envvar="GALAXYTREE_EVALUATE_MODEL")
 @options_of(EvaluateSettings)
@@ -96,14 +125,39 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
         folder = model or SHIPPED
         galaxies = _galaxies(settings.data)
         unseen = galaxies.where(galaxies.validation)
-        evaluation, scores = evaluate(folder, unseen)
+        asked = [views for views in VIEWS if settings.views in {"both", str(views)}]
+        measured = [evaluate(folder, unseen, views) for views in asked]
+        evaluations, first = [evaluation for evaluation, _ in measured], measured[0][1]
+        strange = flagged(folder, galaxies)
         if settings.plot:
-            plot(unseen.tree, scores, unseen.votes, settings.plot)
+            plot_scores(unseen.tree, first.scores, unseen.votes, settings.plot)
+        if settings.reliability:
+            if first.uncertainty is None:
+                msg = f"{folder} gives no error bars to draw"
+                raise ModelFileError(msg)
+            plot_reliability(unseen.tree, first.scores, first.uncertainty, unseen.votes, settings.reliability)
     if settings.format == "json":
-        click.echo(evaluation.json())
-    else:
-        card = ModelCard.read(folder)
-        click.echo("\n".join([f"{card.name} {card.version}", *evaluation.lines(unseen.tree)]))
+        click.echo(as_json(evaluations, strange))
+        return
+    card = ModelCard.read(folder)
+    lines = [f"{card.name} {card.version}"]
+    for evaluation in evaluations:
+        lines += [*evaluation.lines(unseen.tree), ""]
+    lines += [
+        f"flagged as out of domain: {part:6.1%} of {count:4d} x {what}" for what, (part, count) in strange.items()
+    ]
+    click.echo("\n".join(lines).rstrip())
+
+
+@main.command("calibrate")
+@options_of(CalibrateSettings)
+def calibrate_command(**given: Any) -> None:  # noqa: ANN401
+    """Fit error bars, and the flag for pictures that are no galaxies, to a finished run; export takes them along."""
+    settings = settings_from(CalibrateSettings, given)
+    with _explaining():
+        facts = calibrate(settings, _galaxies(settings.data))
+    click.echo(f"fitted to {facts['fitted_on']} galaxies, calibrated on {facts['calibrated_on']} others:")
+    click.echo("\n".join(coverage_lines(facts["coverage_on_those"])))
 
 
 @main.command("export")
@@ -116,13 +170,30 @@ def export_command(**given: Any) -> None:  # noqa: ANN401
     click.echo(f"{card.name} {card.version}: RMSE {card.metrics.get('rmse')}, sha256 {card.sha256}")
 
 
+_EXPLAINED = (
+    ArrayFileError,
+    ExportError,
+    ModelFileError,
+    NothingToPrepareError,
+    BalanceError,
+    RunError,
+    TargetsError,
+    UnknownTreeError,
+)
+
+
 @contextmanager
 def _explaining() -> Iterator[None]:
     """Turn errors that say what to do into a sentence and exit status 2."""
     try:
         yield
-    except (ArrayFileError, ExportError, ModelFileError, NothingToPrepareError, RunError, UnknownTreeError) as error:
+    except _EXPLAINED as error:
         raise click.UsageError(str(error)) from error
+
+
+main.add_command(compare_command)
+main.add_command(experiment_command)
+main.add_command(explore_command)
 
 
 def _sources(named: tuple[Path, ...]) -> tuple[Path, ...]:

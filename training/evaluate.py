@@ -1,23 +1,28 @@
-"""How near a model file comes to the volunteers' votes, on galaxies it never saw."""
+"""How near a model file comes to the volunteers' votes, and how far its error bars hold, on galaxies it never saw."""
 
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
 from galaxytree.card import MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree
 from training.arrays import ArrayFileError, Galaxies
+from training.coverage import INTERVALS, WEIGHT, coverage
 from training.metrics import Votes, agreement, rmse, rmse_by_column, rmse_by_question
-from training.predict import predict_onnx
+from training.predict import Predictions, Views, predict_onnx
+from training.strange import STRANGE, strange
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models" / SHIPPED_MODEL
 """Folder of the model that ships with galaxytree, in a checkout."""
+
+FLAGGED = 0.5
+"""Above this `out_of_domain` flags a picture."""
+
+_STRANGE_EACH = 50
 
 
 class ModelFileError(ValueError):
@@ -38,6 +43,12 @@ class Evaluation:
         Question -> (part of the galaxies whose likeliest answer is the volunteers', number of galaxies).
     galaxies
         How many galaxies.
+    views
+        How many views of each are averaged.
+    coverage
+        What parts of the votes the error bars hold, as `training.coverage.coverage` says; None without error bars.
+    flagged
+        What part of the galaxies is flagged as out of domain; None where the model does not say it.
     caution
         What speaks against taking the figures for those of galaxies that were never trained on, if anything does.
     """
@@ -47,43 +58,72 @@ class Evaluation:
     by_column: dict[str, float]
     agreement: dict[str, tuple[float, int]]
     galaxies: int
+    views: int = 1
+    coverage: dict[str, Any] | None = None
+    flagged: float | None = None
     caution: str | None = None
 
     @classmethod
-    def of(cls, tree: DecisionTree, scores: Votes, votes: Votes) -> "Evaluation":
-        """Compare scores with votes, both float32 [N, columns]."""
+    def of(cls, tree: DecisionTree, predictions: Predictions, votes: Votes, views: Views = 1) -> "Evaluation":
+        """Compare predictions with votes, float32 [N, columns]."""
+        scores, uncertainty, strange = predictions.scores, predictions.uncertainty, predictions.out_of_domain
         return cls(
             rmse(scores, votes),
             rmse_by_question(tree, scores, votes),
             rmse_by_column(tree, scores, votes),
             agreement(tree, scores, votes),
             len(votes),
+            views,
+            None if uncertainty is None else coverage(tree, scores, uncertainty, votes),
+            None if strange is None else float((strange > FLAGGED).mean()),
         )
 
     def lines(self, tree: DecisionTree) -> list[str]:
         """Return the figures as text, a line each."""
-        lines = [f"RMSE {self.rmse:.4f} over {len(tree.columns)} columns of {self.galaxies} galaxies"]
+        seen = "one view" if self.views == 1 else f"{self.views} views"
+        lines = [f"RMSE {self.rmse:.4f} over {len(tree.columns)} columns of {self.galaxies} galaxies, {seen}"]
         lines += [*([f"Caution: {self.caution}"] if self.caution else []), ""]
         lines += ["question   RMSE   agrees with the majority"]
         for question in tree.questions:
             part, count = self.agreement[question.id]
             agrees = f"{part:6.1%} of {count:4d}" if count else "(nobody was asked)"
             lines.append(f"{question.id:8} {self.by_question[question.id]:6.4f}   {agrees:16}  {question.text}")
+        if self.coverage is not None:
+            lines += ["", *coverage_lines(self.coverage)]
+        if self.flagged is not None:
+            lines += ["", f"flagged as out of domain: {self.flagged:.1%} of the galaxies"]
         lines += ["", "column      RMSE"]
         for question in tree.questions:
             lines += [f"{each.id:9} {self.by_column[each.id]:6.4f}   {each.label}" for each in question.answers]
         return lines
 
-    def json(self) -> str:
-        """Return the figures as JSON."""
-        return json.dumps(_without_nan(asdict(self)), indent=2)
+
+def as_json(evaluations: Sequence[Evaluation], strange: dict[str, tuple[float, int]]) -> str:
+    """Return the figures of a model as JSON: those of the first number of views, and of the others within it."""
+    first, *others = evaluations
+    figures = asdict(first) | {
+        "other_views": [asdict(each) for each in others],
+        "strange": {what: {"flagged": part, "pictures": count} for what, (part, count) in strange.items()},
+    }
+    return json.dumps(_without_nan(figures), indent=2)
+
+
+def coverage_lines(held: dict[str, Any]) -> list[str]:
+    """Return what parts of the votes the error bars hold as text, a line each."""
+    promised = "  ".join(f"within {width:4.2f} ({part:.0%})" for part, width, _ in INTERVALS)
+    lines = [f"votes      {promised}   in standard errors; questions where their weight is over {WEIGHT}"]
+    for name, found in held.items():
+        parts = found["held"] or []
+        shown = "  ".join(f"{part:17.1%}" for part in parts) or "(nobody was asked)"
+        lines.append(f"{name:8}  {shown}   of {found['votes']}")
+    return lines
 
 
 def _without_nan(figures: Any) -> Any:  # noqa: ANN401  (a figure, or a dictionary or tuple of them)
     """Say null, as JSON has no other word for it, where there was nothing to measure."""
     if isinstance(figures, dict):
         return {name: _without_nan(value) for name, value in figures.items()}
-    if isinstance(figures, tuple):
+    if isinstance(figures, tuple | list):
         return [_without_nan(value) for value in figures]
     return None if isinstance(figures, float) and math.isnan(figures) else figures
 
@@ -93,7 +133,7 @@ def split_sha256(galaxies: Galaxies) -> str:
     return hashlib.sha256("\n".join(sorted(str(name) for name in galaxies.names)).encode()).hexdigest()
 
 
-def evaluate(model: Path, galaxies: Galaxies) -> tuple[Evaluation, Votes]:
+def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluation, Predictions]:
     """Score galaxies with a model's ONNX file and compare with their votes.
 
     Parameters
@@ -102,17 +142,70 @@ def evaluate(model: Path, galaxies: Galaxies) -> tuple[Evaluation, Votes]:
         Folder of ``model.onnx`` and ``card.json``.
     galaxies : Galaxies
         Those to score, with their votes.
+    views : int
+        1, or the mean over all 8 orientations.
 
     Returns
     -------
     Evaluation
-    scores : float32, shape [N, columns]
+    Predictions
 
     Raises
     ------
     ModelFileError, ArrayFileError
         If the model's input or tree is not that of the galaxies, or if there are no galaxies.
     """
+    card, path = _checked(model, galaxies)
+    if not len(galaxies):
+        msg = "the array file sets no galaxies aside for validation"
+        raise ArrayFileError(msg)
+    predictions = predict_onnx(path, galaxies.images, views)
+    evaluation = Evaluation.of(galaxies.tree, predictions, galaxies.votes, views)
+    if card.metrics.get("validation_sha256") != split_sha256(galaxies):
+        caution = f"the card does not say that {card.name} was measured on these galaxies; it may be trained on them"
+        evaluation = replace(evaluation, caution=caution)
+    return evaluation, predictions
+
+
+def flagged(model: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
+    """Return what part of pictures that are no galaxies a model's ONNX file flags, and of galaxies nothing is known of.
+
+    Parameters
+    ----------
+    model : Path
+        Folder of ``model.onnx`` and ``card.json``.
+    galaxies : Galaxies
+        All of an array file.
+
+    Returns
+    -------
+    dict
+        What the pictures show -> (part that is flagged, number of pictures); empty if the model does not flag any.
+
+    Raises
+    ------
+    ModelFileError
+        If the model's input or tree is not that of the galaxies.
+    """
+    return flagged_in(_checked(model, galaxies)[1], galaxies)
+
+
+def flagged_in(path: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
+    """Return the same of an ONNX file by itself."""
+    sets: dict[str, Any] = {kind: strange(kind, _STRANGE_EACH, galaxies.framing.size) for kind in STRANGE}
+    unlabelled = ~galaxies.labelled
+    if unlabelled.any():
+        sets["galaxies without a label"] = galaxies.where(unlabelled).images
+    found = {}
+    for what, images in sets.items():
+        numbers = predict_onnx(path, images).out_of_domain
+        if numbers is None:
+            return {}
+        found[what] = (float((numbers > FLAGGED).mean()), len(numbers))
+    return found
+
+
+def _checked(model: Path, galaxies: Galaxies) -> tuple[ModelCard, Path]:
     try:
         card = ModelCard.read(model)
     except (OSError, ValueError) as error:
@@ -125,38 +218,4 @@ def evaluate(model: Path, galaxies: Galaxies) -> tuple[Evaluation, Votes]:
     if not path.is_file() or sha256_of(path) != card.sha256:
         msg = f"{path} is not the file that its card describes (sha256 {card.sha256}); export it again"
         raise ModelFileError(msg)
-    if not len(galaxies):
-        msg = "the array file sets no galaxies aside for validation"
-        raise ArrayFileError(msg)
-    scores = predict_onnx(path, galaxies.images)
-    evaluation = Evaluation.of(galaxies.tree, scores, galaxies.votes)
-    if card.metrics.get("validation_sha256") != split_sha256(galaxies):
-        caution = f"the card does not say that {card.name} was measured on these galaxies; it may be trained on them"
-        evaluation = replace(evaluation, caution=caution)
-    return evaluation, scores
-
-
-def plot(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> None:
-    """Draw predicted against true scores, one panel a question, as PNG or SVG by the file's ending."""
-    colours = mpl.colormaps["tab10"]
-    across = 4
-    down = -(-len(tree.questions) // across)
-    figure = Figure(figsize=(3.4 * across, 3.5 * down), layout="constrained")
-    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
-    errors = rmse_by_question(tree, scores, votes)
-    for question, panel in zip(tree.questions, panels, strict=False):
-        for number, answer in enumerate(question.answers):
-            column = tree.index[answer.id]
-            panel.scatter(
-                votes[:, column], scores[:, column], s=3, alpha=0.35, lw=0, color=colours(number), label=answer.label
-            )
-        panel.plot([0, 1], [0, 1], color="0.3", lw=0.8)
-        panel.set_title(f"{question.id}: RMSE {errors[question.id]:.3f}", fontsize=10)
-        panel.legend(fontsize=7, markerscale=3, loc="upper left", frameon=False)
-        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    for panel in list(panels):
-        panel.set_axis_off()
-    figure.supxlabel("volunteers' votes")
-    figure.supylabel("scores")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    return card, path

@@ -14,15 +14,17 @@ from pydantic import Field
 from torch.utils.flop_counter import FlopCounterMode
 
 from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
-from galaxytree.decision_tree import DecisionTree
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
-from training.evaluate import Evaluation, split_sha256
-from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
-from training.predict import predict, predict_onnx
-from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, read_record
+from training.calibrate import calibrated
+from training.coverage import INTERVALS
+from training.evaluate import Evaluation, flagged_in, split_sha256
+from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
+from training.predict import VIEWS, predict, predict_onnx
+from training.runs import RunError
 from training.settings import DATA_FILE
+from training.trained import trained
 
 TOLERANCE = 1e-4
 """How far PyTorch's and ONNX Runtime's scores may differ."""
@@ -93,21 +95,19 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
     ExportError
         If PyTorch and ONNX Runtime disagree by more than `TOLERANCE`.
     """
-    record = read_record(settings.run)
-    weights = read_checkpoint(settings.run / WEIGHTS_FILE)
-    # The weights of a run that was begun anew may be those of an earlier one.
-    if weights is None or record["finished"] is not True:
-        msg = f"{settings.run} is not finished; go on with: python -m training train --run {settings.run}"
+    model, record = trained(settings.run, galaxies.tree)
+    if not model.classifier.scores.consistent:
+        msg = f"{settings.run} has the output {record['settings']['output']}, whose scores need not add up"
         raise RunError(msg)
+    whole = calibrated(settings.run, model) or model
     framing = Framing.model_validate(record["framing"])
-    if (galaxies.tree.name, galaxies.framing) != (record["tree"], framing):
-        msg = f"{settings.run} was trained on the tree {record['tree']} and {framing}; name its data with --data"
+    if galaxies.framing != framing:
+        msg = f"{settings.run} was trained on {framing}; name its data with --data"
         raise RunError(msg)
     if galaxies.sha256 != record["data"]["sha256"]:
         # On other data, galaxies that the run was trained on may pass for the validation split.
         msg = f"{settings.data} is not the file that {settings.run} was trained on; name that one with --data"
         raise RunError(msg)
-    model = _rebuild(galaxies.tree, record, weights)
     unseen = galaxies.where(galaxies.validation)
 
     settings.models.mkdir(parents=True, exist_ok=True)
@@ -121,10 +121,10 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
             "columns": json.dumps(galaxies.tree.columns),
             "framing": framing.model_dump_json(),
         }
-        _write(model, framing, made, named)
+        _write(whole, framing, made, named)
 
         compared = np.ascontiguousarray((unseen if len(unseen) else galaxies).images[:COMPARED])
-        by_torch, by_onnx = predict(model, compared, torch.device("cpu")), predict_onnx(made, compared)
+        by_torch, by_onnx = predict(model, compared, torch.device("cpu")), predict_onnx(made, compared).scores
         difference = float(np.abs(by_torch - by_onnx).max())
         if not difference <= TOLERANCE:
             msg = f"PyTorch and ONNX Runtime differ by {difference:.2g} on {len(compared)} images"
@@ -137,9 +137,9 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
             tree=record["tree"],
             columns=galaxies.tree.columns,
             framing=framing,
-            network=_described(model, record, framing),
+            network=_described(whole, record, framing),
             provenance=_provenance(record, galaxies),
-            metrics=_measured(made, unseen, difference, len(compared)) if len(unseen) else {},
+            metrics=_measured(made, galaxies, difference, len(compared)) if len(unseen) else {},
             citations=(*galaxies.tree.references, *_ALSO_CITED.get(record["tree"], ())),
             licence=_licence(record, galaxies),
             limits=_limits(framing, unseen),
@@ -153,14 +153,7 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
     return card
 
 
-def _rebuild(tree: DecisionTree, record: dict[str, Any], weights: dict[str, Any]) -> GalaxyClassifier:
-    settings = record["settings"]
-    classifier = ViewClassifier(tree, settings["network"])
-    classifier.load_state_dict(weights["average"])
-    return GalaxyClassifier(View(settings["crop"], settings["resolution"]), classifier).eval()
-
-
-def _write(model: GalaxyClassifier, framing: Framing, path: Path, named: dict[str, str]) -> None:
+def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, path: Path, named: dict[str, str]) -> None:
     example = torch.zeros(2, framing.size, framing.size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         # The exporter uses parts of PyTorch that PyTorch deprecates; nothing of it reaches the file.
@@ -172,7 +165,9 @@ def _write(model: GalaxyClassifier, framing: Framing, path: Path, named: dict[st
             (example,),
             dynamo=True,
             input_names=["images"],
-            output_names=["scores"],
+            output_names=["scores"]
+            if isinstance(model, GalaxyClassifier)
+            else ["scores", "uncertainty", "out_of_domain"],
             dynamic_shapes=({0: torch.export.Dim("N")},),
             verbose=False,
         )
@@ -194,7 +189,9 @@ def _write(model: GalaxyClassifier, framing: Framing, path: Path, named: dict[st
     onnx.save_model(graph, path)
 
 
-def _described(model: GalaxyClassifier, record: dict[str, Any], framing: Framing) -> dict[str, Any]:
+def _described(
+    model: GalaxyClassifier | CalibratedClassifier, record: dict[str, Any], framing: Framing
+) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(torch.zeros(1, framing.size, framing.size, 3, dtype=torch.uint8))
     return {
@@ -206,22 +203,42 @@ def _described(model: GalaxyClassifier, record: dict[str, Any], framing: Framing
     }
 
 
-def _measured(path: Path, unseen: Galaxies, difference: float, compared: int) -> dict[str, Any]:
-    evaluation = Evaluation.of(unseen.tree, predict_onnx(path, unseen.images), unseen.votes)
-    return {
+def _measured(path: Path, galaxies: Galaxies, difference: float, compared: int) -> dict[str, Any]:
+    unseen = galaxies.where(galaxies.validation)
+    one, eight = (
+        Evaluation.of(unseen.tree, predict_onnx(path, unseen.images, views), unseen.votes, views) for views in VIEWS
+    )
+    measured = {
         "command": "python -m training evaluate",
-        "split": f"validation: {evaluation.galaxies} galaxies, never trained on",
+        "split": f"validation: {one.galaxies} galaxies, never trained on",
         "validation_sha256": split_sha256(unseen),
         "views": 1,
-        "rmse": round(evaluation.rmse, 5),
-        "rmse_by_question": {name: round(value, 5) for name, value in evaluation.by_question.items()},
+        "rmse": round(one.rmse, 5),
+        "rmse_by_question": {name: round(value, 5) for name, value in one.by_question.items()},
         "agreement_with_majority": {
-            name: {"part": round(part, 5), "galaxies": count}
-            for name, (part, count) in evaluation.agreement.items()
-            if count
+            name: {"part": round(part, 5), "galaxies": count} for name, (part, count) in one.agreement.items() if count
+        },
+        "eight_views": {
+            "rmse": round(eight.rmse, 5),
+            "rmse_by_question": {name: round(value, 5) for name, value in eight.by_question.items()},
         },
         "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": compared},
     }
+    if one.coverage is not None:
+        measured["error_bars"] = {
+            "promised": [{"part": part, "standard_errors": width} for part, width, _ in INTERVALS],
+            "one_view": one.coverage,
+            "eight_views": eight.coverage,
+        }
+    if one.flagged is not None:
+        measured["out_of_domain"] = {
+            "validation": {"flagged": round(one.flagged, 5), "pictures": one.galaxies},
+            **{
+                what: {"flagged": round(part, 5), "pictures": count}
+                for what, (part, count) in flagged_in(path, galaxies).items()
+            },
+        }
+    return measured
 
 
 def _provenance(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:

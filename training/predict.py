@@ -1,7 +1,9 @@
-"""Scores of many images, from a PyTorch module or from an ONNX file."""
+"""Scores of many images, from a PyTorch module or from an ONNX file, in one view or in eight."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -12,34 +14,76 @@ from torch import nn
 from training.arrays import Images
 
 Pixels = Images | NDArray[np.uint8]
+Views = Literal[1, 8]
+VIEWS: tuple[Views, ...] = (1, 8)
 
 BATCH = 250
+_SCORES = "scores"
 
 
-def predict(model: nn.Module, images: Pixels, device: torch.device) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Predictions:
+    """What a model file says of N images.
+
+    Attributes
+    ----------
+    scores : float32, shape [N, columns]
+    uncertainty : float32, shape [N, columns], or None
+        Standard error of each score, where the file gives one.
+    out_of_domain : float32, shape [N], or None
+        How unlike the galaxies of the training an image is, from 0 to 1, where the file says it.
+    """
+
+    scores: NDArray[np.float32]
+    uncertainty: NDArray[np.float32] | None = None
+    out_of_domain: NDArray[np.float32] | None = None
+
+
+def orientations(images: NDArray[np.uint8], views: Views) -> Iterator[NDArray[np.uint8]]:
+    """Yield images [N, S, S, 3] as they are, or in the eight ways in which a square can lie."""
+    if views == 1:
+        yield np.ascontiguousarray(images)
+        return
+    for turned in (np.rot90(images, quarter, axes=(1, 2)) for quarter in range(4)):
+        yield np.ascontiguousarray(turned)
+        yield np.ascontiguousarray(turned[:, :, ::-1])
+
+
+def predict(model: nn.Module, images: Pixels, device: torch.device, views: Views = 1) -> NDArray[np.float32]:
     """Score images [N, S, S, 3] with a module in evaluation mode; returns float32 [N, columns]."""
     model.eval()
 
     def run(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            scores: NDArray[np.float32] = model(torch.from_numpy(batch).to(device)).float().cpu().numpy()
+            seen = (model(torch.from_numpy(each).to(device)).double() for each in orientations(batch, views))
+            scores: NDArray[np.float32] = (sum(seen) / views).float().cpu().numpy()
         return scores
 
-    return _in_batches(run, images)
+    return np.concatenate([run(batch) for batch in _batches(images)])
 
 
-def predict_onnx(model: Path, images: Pixels) -> NDArray[np.float32]:
-    """Score images [N, S, S, 3] with an ONNX file on the CPU; returns float32 [N, columns]."""
+def predict_onnx(model: Path, images: Pixels, views: Views = 1) -> Predictions:
+    """Score images [N, S, S, 3] with an ONNX file on the CPU.
+
+    Over eight views, scores and `out_of_domain` are means, and `uncertainty` the root of the mean square.
+    """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    for batch in _batches(images):
+        seen = [session.run(names, {"images": each}) for each in orientations(batch, views)]
+        for name, values in zip(names, zip(*seen, strict=True), strict=True):
+            found[name].append(_mean(name)(np.stack(values).astype(np.float64)))
+    whole = {name: np.concatenate(values).astype(np.float32) for name, values in found.items()}
+    return Predictions(whole[_SCORES], whole.get("uncertainty"), whole.get("out_of_domain"))
 
-    def run(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = session.run(["scores"], {"images": batch})[0]
-        return scores
 
-    return _in_batches(run, images)
+def _mean(output: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    if output == "uncertainty":
+        return lambda values: np.asarray(np.sqrt(np.square(values).mean(axis=0)))
+    return lambda values: np.asarray(values.mean(axis=0))
 
 
-def _in_batches(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: Pixels) -> NDArray[np.float32]:
-    return np.concatenate(
-        [run(np.ascontiguousarray(images[first : first + BATCH])) for first in range(0, len(images), BATCH)]
-    )
+def _batches(images: Pixels) -> Iterator[NDArray[np.uint8]]:
+    for first in range(0, len(images), BATCH):
+        yield images[first : first + BATCH]

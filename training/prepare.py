@@ -1,6 +1,5 @@
 """Pictures and tables of votes into one array file, with a report of all that could not be used."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -22,15 +21,19 @@ from galaxytree.imaging import (
 )
 from galaxytree.options import Options
 from training.arrays import ArrayWriter
+from training.known import Known, read_known
 from training.pictures import Picture, pictures_in
 from training.report import UNREADABLE, NothingToPrepareError, Report, ValidationSplitError
 from training.settings import DATA_FILE
 from training.sources import Sources, find
-from training.votes import Fractions, Votes, read_ids, read_release, read_solutions
+from training.splits import part_of
+from training.votes import Fractions, read_ids
 
 __all__ = ["NothingToPrepareError", "PrepareSettings", "Report", "ValidationSplitError", "prepare"]
 
 _AHEAD = 256
+_ALL, _SOME = "galaxies with all votes", "galaxies with some votes"
+_BOUNDS, _NOTHING = "galaxies with bounds only", "galaxies of which nothing is known"
 
 
 class PrepareSettings(Options):
@@ -48,6 +51,16 @@ class PrepareSettings(Options):
     validation_part: Annotated[
         float, Field(ge=0, lt=1, description="Part set aside for validation where no table of ids names it")
     ] = 0.1
+    calibration_part: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="Part of the galaxies with all votes that are not for validation which is set aside for "
+            "calibrating error bars",
+        ),
+    ] = 0.1
+    unlabelled: Annotated[bool, Field(description="Keep pictures of which nothing is known, for self-training")] = True
     precut: Annotated[bool, Field(description="The pictures are cut already: scale them whole")] = False
     max_pixels: Annotated[int, Field(ge=1, description="Largest picture that is decoded, seen in its header")] = (
         4096 * 4096
@@ -81,7 +94,7 @@ def prepare(sources: Iterable[Path], settings: PrepareSettings) -> Report:
     Raises
     ------
     NothingToPrepareError
-        If no galaxy has both a picture and votes.
+        If no galaxy has both a picture and votes, be there classes or not.
     ValidationSplitError
         If a table that is to fix the validation split can't be used.
     """
@@ -101,34 +114,57 @@ def prepare(sources: Iterable[Path], settings: PrepareSettings) -> Report:
 
 def _prepare(found: Sources, tree: DecisionTree, settings: PrepareSettings, report: Report) -> None:
     chosen = _chosen(found)
-    solutions, released = _votes(found, tree, settings.fractions, report)
-    rows = solutions.rows | released.rows
+    known = read_known(found, tree, settings.fractions, report)
 
-    pictures = _with_votes(found, rows, report)
-    for name in sorted(rows.keys() - pictures.keys()):
+    pictures = _wanted(found, known, chosen, settings, report)
+    for name in sorted((known.votes.keys() | known.classes.keys()) - pictures.keys()):
         report.problem("row without a picture", name)
-    if not pictures:
-        msg = f"no galaxy has both votes and a picture ({len(rows)} rows of votes were read)"
+    with_votes = pictures.keys() & known.votes.keys()
+    if not with_votes:
+        msg = f"no galaxy has both votes and a picture ({len(known.votes)} rows of votes were read)"
         raise NothingToPrepareError(msg)
-    for name in sorted(chosen - pictures.keys()):
+    for name in sorted(chosen - with_votes):
         report.problem("validation id without votes or without a picture", name)
 
+    votes, bounds = known.of(list(pictures), tree, report)
+    row_of = {name: row for row, name in enumerate(pictures)}
     framing = Framing(size=settings.size, field=settings.field)
-    used = {"solutions": False, "release": False}
+    counts, used = report.counts, {"solutions": False, "release": False, "classes": False}
     with ArrayWriter(settings.output, tree, framing, len(pictures)) as writer:
         for picture, image in _decoded(pictures.values(), framing, settings, report):
-            held_out = picture.name in chosen if chosen else _part(picture.name) < settings.validation_part
-            writer.append(picture.name, image, rows[picture.name], validation=held_out)
-            used["solutions" if picture.name in solutions.rows else "release"] = True
-            report.counts["galaxies"] += 1
-            report.counts["galaxies set aside for validation"] += held_out
-        if not report.counts["galaxies"]:
+            name, row = picture.name, row_of[picture.name]
+            level = _level(votes[row], bounds.lower[row], bounds.upper[row])
+            held_out = name in known.votes and (name in chosen if chosen else part_of(name) < settings.validation_part)
+            calibrates = level == _ALL and not held_out and part_of(f"calibration:{name}") < settings.calibration_part
+            writer.append(
+                name,
+                image,
+                votes[row],
+                lower=bounds.lower[row],
+                upper=bounds.upper[row],
+                validation=held_out,
+                calibration=calibrates,
+            )
+            for origin in known.origins(name):
+                used[origin] = True
+            counts.update({"galaxies": 1, level: 1})
+            counts["galaxies set aside for validation"] += held_out
+            counts["galaxies set aside for calibration"] += calibrates
+        if not counts[_ALL] + counts[_SOME]:
             msg = f"no galaxy has both votes and a picture that can be decoded ({len(pictures)} pictures were tried)"
             raise NothingToPrepareError(msg)
         writer.note(
             _provenance(tree, settings.fractions, used)
             | {"counts": report.counts, "sources": [path.name for path in found.pictures]}
         )
+
+
+def _level(votes: NDArray[np.float32], lower: NDArray[np.float32], upper: NDArray[np.float32]) -> str:
+    """Return how much is known of a galaxy."""
+    known = ~np.isnan(votes)
+    if known.any():
+        return _ALL if known.all() else _SOME
+    return _BOUNDS if (lower > 0).any() or (upper < 1).any() else _NOTHING
 
 
 def _provenance(tree: DecisionTree, fractions: Fractions, used: dict[str, bool]) -> dict[str, Any]:
@@ -139,10 +175,11 @@ def _provenance(tree: DecisionTree, fractions: Fractions, used: dict[str, bool])
     texts = {
         "solutions": ("the Kaggle Galaxy Challenge", "Kaggle Galaxy Challenge solutions"),
         "release": ("the Galaxy Zoo 2 release", f"Galaxy Zoo 2 release ({shares} fractions)"),
+        "classes": ("the Kaggle Galaxy Challenge", "classes of further galaxies"),
     }
     images, votes = zip(*(texts[kind] for kind, is_used in used.items() if is_used), strict=True)
     return {
-        "images": f"Sloan Digital Sky Survey, gri composites of {' and '.join(images)}",
+        "images": f"Sloan Digital Sky Survey, gri composites of {' and '.join(dict.fromkeys(images))}",
         "votes": " and ".join(votes),
     }
 
@@ -160,31 +197,23 @@ def _chosen(found: Sources) -> set[str]:
     return chosen
 
 
-def _votes(found: Sources, tree: DecisionTree, fractions: Fractions, report: Report) -> tuple[Votes, Votes]:
-    """Read the votes of Kaggle's tables, and those of the public release."""
-    solutions, released = Votes(tree), Votes(tree)
-    for path in found.tables.get("solutions", []):
-        with report.listing(path):
-            read_solutions(path, solutions)
-    for path in found.tables.get("release", []):
-        with report.listing(path):
-            read_release(path, found.mapping_of(path), fractions, released)
-    for what, where in (*solutions.problems, *released.problems):
-        report.problem(what, where)
-    # Both number their galaxies, and not alike: nobody knows which of the two such a picture shows.
-    for name in sorted(solutions.rows.keys() & released.rows.keys()):
-        report.problem("number of one galaxy of Kaggle's and another of the release", name)
-        del solutions.rows[name], released.rows[name]
-    return solutions, released
+def _wanted(
+    found: Sources, known: Known, chosen: set[str], settings: PrepareSettings, report: Report
+) -> dict[str, Picture]:
+    """Return the first picture of each galaxy that is to be kept."""
 
+    def is_wanted(name: str) -> bool:
+        if name in known.votes:
+            return True
+        # Without votes a galaxy can't be measured on, and one that is named for it is not to be trained on.
+        return name not in known.ambiguous | chosen and (name in known.classes or settings.unlabelled)
 
-def _with_votes(found: Sources, rows: dict[str, NDArray[np.float32]], report: Report) -> dict[str, Picture]:
     pictures: dict[str, Picture] = {}
     for path in found.pictures:
         count = 0
         with report.listing(path):
             for count, picture in enumerate(pictures_in(path), start=1):  # noqa: B007  (counted for below)
-                if picture.name not in rows:
+                if not is_wanted(picture.name):
                     report.problem("picture without a row of votes", f"{path.name}: {picture.name}")
                 elif picture.name in pictures:
                     report.problem("second picture of a galaxy", f"{path.name}: {picture.name}")
@@ -228,8 +257,3 @@ def _decoded(
                     report.problem("picture that cannot be decoded", f"{picture.name}: {why}")
                 else:
                     yield picture, image
-
-
-def _part(name: str) -> float:
-    """Return a number from 0 to 1 that follows from a galaxy's name alone, so that a split stays as data grow."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64

@@ -48,8 +48,13 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def write_record(run: Path, record: dict[str, Any]) -> None:
     """Write the run's settings, provenance and metrics as JSON."""
-    text = json.dumps(record, indent=2, default=str) + "\n"
-    write_safely(run / RECORD_FILE, lambda file: file.write(text.encode()))
+    write_json(run / RECORD_FILE, record)
+
+
+def write_json(path: Path, facts: dict[str, Any]) -> None:
+    """Write facts as JSON."""
+    text = json.dumps(facts, indent=2, default=str) + "\n"
+    write_safely(path, lambda file: file.write(text.encode()))
 
 
 def read_record(run: Path) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Settings of a training run: everything that decides the result."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from galaxytree.options import Options
 
@@ -20,14 +20,39 @@ class TrainSettings(Options):
         "runs/first"
     )
     network: Annotated[
-        Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"], Field(description="Network to train")
+        Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2", "large-kernel"],
+        Field(description="Network to train"),
     ] = "efficientnet-lite0"
+    output: Annotated[
+        Literal["softmax-tree", "softmax-temperature", "sigmoid", "sigmoid-projected", "rectified-divided"],
+        Field(description="How scores are made from what the network ends in"),
+    ] = "softmax-tree"
+    initial: Annotated[
+        Path | None, Field(description="Folder of a finished run of the same network whose weights to start from")
+    ] = None
     imagenet: Annotated[bool, Field(description="Start from ImageNet weights")] = True
     crop: Annotated[int, Field(gt=0, description="Side of the part of the image that is looked at, in its pixels")] = (
         112
     )
     resolution: Annotated[int, Field(ge=32, description="Side of what the network sees, in pixels")] = 112
     epochs: Annotated[int, Field(gt=0, description="Passes over the training galaxies")] = 40
+    views_seen: Annotated[
+        int, Field(ge=0, description="Views of galaxies to train on in all; 0 leaves it to --epochs")
+    ] = 0
+    bounds: Annotated[
+        float,
+        Field(ge=0, description="Weight of votes of which only bounds are known; with 0 such galaxies are left out"),
+    ] = 0.0
+    targets: Annotated[
+        Path | None, Field(description="File made by `teach`: scores to learn where the votes are not known")
+    ] = None
+    targets_weight: Annotated[float, Field(gt=0, description="Weight of a teacher's score, where a vote has 1")] = 1.0
+    population: Annotated[
+        Path | None,
+        Field(description="Table of the population's mean votes; galaxies with all votes are weighted to have them"),
+    ] = None
+    folds: Annotated[int, Field(ge=0, description="Parts of the galaxies with all votes for cross-validation")] = 0
+    fold: Annotated[int, Field(ge=0, description="Part that is held out and measured on, from 0")] = 0
     batch_size: Annotated[int, Field(gt=0, description="Galaxies a step, over all processes")] = 128
     learning_rate: Annotated[float, Field(gt=0, description="Largest step size of AdamW")] = 2.5e-3
     weight_decay: Annotated[float, Field(ge=0, description="Decay of AdamW, on weights of two or more axes")] = 0.02
@@ -45,3 +70,13 @@ class TrainSettings(Options):
     seed: Annotated[int, Field(ge=0, lt=2**31, description="Seed of all that is random")] = 1
     checkpoint_steps: Annotated[int, Field(gt=0, description="Steps between checkpoints")] = 40
     validate_epochs: Annotated[int, Field(gt=0, description="Epochs between measurements on validation")] = 1
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.folds and self.fold >= self.folds:
+            msg = f"there is no fold {self.fold} of {self.folds}; the first is 0"
+            raise ValueError(msg)
+        if self.network == "large-kernel" and self.imagenet and self.initial is None:
+            msg = "there are no ImageNet weights for large-kernel; add --no-imagenet"
+            raise ValueError(msg)
+        return self

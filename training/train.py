@@ -8,6 +8,7 @@ have ended.
 import copy
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from tqdm import tqdm
 from training.arrays import Galaxies, read_galaxies
 from training.augment import Augmentation
 from training.batches import Batches
+from training.lessons import Lessons, lessons_of, read_targets
 from training.losses import squared_error
 from training.metrics import rmse
 from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
+from training.population import balance, read_population
 from training.predict import predict
 from training.processes import joined
 from training.runs import (
@@ -38,6 +41,8 @@ from training.runs import (
     write_record,
 )
 from training.settings import TrainSettings
+from training.splits import in_fold
+from training.votes import WrongHeaderError
 
 _STEPS_PER_SEED = 2**32
 
@@ -60,8 +65,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         torch.set_num_threads(settings.threads or torch.get_num_threads())
         torch.manual_seed(settings.seed)
         galaxies = read_galaxies(settings.data)
-        learning = galaxies.where(~galaxies.validation & ~np.isnan(galaxies.votes).all(axis=1))
-        unseen = galaxies.where(galaxies.validation)
+        learning, unseen, lessons = _curriculum(galaxies, settings)
         batches = Batches(learning, settings.batch_size, settings.seed, process)
         if not batches.steps or settings.batch_size % process.world:
             msg = f"batches of {settings.batch_size} do not fit {len(learning)} galaxies and {process.world} processes"
@@ -73,8 +77,10 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
             # What is served would lie half a pixel beside what is trained on.
             msg = f"a crop of {settings.crop} px has no middle in images of {galaxies.framing.size} px; take 1 px more"
             raise RunError(msg)
-        network = ViewClassifier(galaxies.tree, settings.network, settings.dropout)
-        if settings.imagenet:
+        network = ViewClassifier(galaxies.tree, settings.network, settings.output, settings.dropout)
+        if settings.initial:
+            network.load_state_dict(_initial(settings.initial, settings))
+        elif settings.imagenet:
             network.load_imagenet()
         network = network.to(process.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
@@ -89,7 +95,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         settings.run.mkdir(parents=True, exist_ok=True)
         record = _record(settings, galaxies, learning, unseen) | {"world": process.world}
         step, squared, seconds = 0, 0.0, 0.0
-        total = settings.epochs * batches.steps
+        total = settings.views_seen // settings.batch_size or settings.epochs * batches.steps
         if state := read_checkpoint(settings.run / CHECKPOINT_FILE):
             record = taken_up(record, read_record(settings.run)) | {"epochs": state["epochs"]}
             network.load_state_dict(state["network"])
@@ -99,7 +105,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         if process.leads:
             write_record(settings.run, record)
         # The last epoch may have been kept but not logged when the run was killed: it is logged anew.
-        logged = len(record["epochs"]) * batches.steps
+        logged = min(len(record["epochs"]) * batches.steps, total)
         logs = SummaryWriter(str(settings.run / "logs"), purge_step=logged) if process.leads else None
         if logs and logged:
             _log(logs, record["epochs"][-1], logged)
@@ -108,7 +114,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
 
         while step < total:
             epoch = step // batches.steps
-            for images, votes in batches.epoch(epoch, first=step % batches.steps):
+            for images, chosen in batches.epoch(epoch, first=step % batches.steps):
                 # One step: random views, masked loss on consistent scores, AdamW, averaged weights.
                 chance = settings.seed * _STEPS_PER_SEED + step * process.world + process.rank
                 torch.manual_seed(chance)
@@ -119,16 +125,17 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                 parallel.train()
                 with torch.autocast(process.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     scores = parallel(views.contiguous(memory_format=torch.channels_last))
-                loss = squared_error(scores, votes)
+                lesson = lessons.at(chosen, process.device)
+                loss = lesson.loss(scores, settings.bounds)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 _follow(average, network, min(settings.ema_decay, (1 + step) / (10 + step)))
                 step += 1
-                squared += loss.item()
+                squared += squared_error(scores.detach(), lesson.votes).item()
 
                 # What is to be seen, and what is kept.
-                ended = step % batches.steps == 0
+                ended = step % batches.steps == 0 or step == total
                 seconds = time.monotonic() - began
                 progress.update()
                 done = (step - 1) % batches.steps + 1
@@ -147,7 +154,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                     now = {
                         "epoch": epoch + 1,
                         "learning_rate": optimizer.param_groups[0]["lr"],
-                        "training_rmse": math.sqrt(squared / batches.steps),
+                        "training_rmse": math.sqrt(squared / done),
                         "seconds": seconds,
                     }
                     last = step == total
@@ -170,6 +177,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                 if logs and ended:
                     _log(logs, record["epochs"][-1], step)
                     write_record(settings.run, record)
+                if step == total:
+                    break
 
         progress.close()
         if process.leads:
@@ -179,6 +188,39 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         if logs:
             logs.close()
         return record
+
+
+def _curriculum(galaxies: Galaxies, settings: TrainSettings) -> tuple[Galaxies, Galaxies, Lessons]:
+    """Return whom to learn from, whom to measure on, and what the first ones teach."""
+    unseen = in_fold(galaxies, settings.folds, settings.fold) if settings.folds else galaxies.validation
+    targets = read_targets(settings.targets, galaxies) if settings.targets else None
+    teaches = galaxies.labelled if settings.bounds else ~np.isnan(galaxies.votes).all(axis=1)
+    if targets is not None:
+        teaches |= ~np.isnan(targets).all(axis=1)
+    taken = galaxies.learning & ~unseen & teaches
+    learning = galaxies.where(taken)
+    weights = None
+    if settings.population:
+        complete = ~np.isnan(learning.votes).any(axis=1)
+        weights = np.ones(len(learning))
+        try:
+            means = read_population(settings.population, galaxies.tree)
+        except (OSError, UnicodeDecodeError, WrongHeaderError) as error:
+            msg = f"{settings.population} gives no means of a population: {error}"
+            raise RunError(msg) from error
+        weights[complete] = balance(learning.votes[complete], means)
+    lessons = lessons_of(learning, None if targets is None else targets[taken], settings.targets_weight, weights)
+    return learning, galaxies.where(unseen), lessons
+
+
+def _initial(run: Path, settings: TrainSettings) -> dict[str, Any]:
+    """Return the averaged weights of a finished run of the same network."""
+    earlier, weights = read_record(run)["settings"], read_checkpoint(run / WEIGHTS_FILE)
+    if weights is None or any(earlier.get(key) != getattr(settings, key) for key in ("network", "output")):
+        msg = f"{run} is not finished, or is a run of another network or output"
+        raise RunError(msg)
+    state: dict[str, Any] = weights["average"]
+    return state
 
 
 def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

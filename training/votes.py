@@ -16,9 +16,17 @@ from numpy.typing import NDArray
 from galaxytree.decision_tree import DecisionTree
 
 Fractions = Literal["debiased", "weighted_fraction", "fraction"]
-Kind = Literal["solutions", "release", "mapping", "ids", "unknown"]
+Kind = Literal["solutions", "classes", "release", "mapping", "ids", "means", "unknown"]
 
-_GALAXY = "GalaxyID"
+GALAXY = "GalaxyID"
+"""The column that names a galaxy in Kaggle's tables and in those made from them."""
+
+MEANS_COLUMNS = {"column", "population_mean"}
+"""The columns of a table of a population's means, which training may be given; `prepare` has no use for it."""
+
+CLEAN_CLASS, COARSE_CLASS = "clean_sample_class", "coarse_class"
+"""The columns of a table of classes, which stand for votes that were not published."""
+
 _OBJECT = "dr7objid"
 _TOLERANCE = 1e-3
 
@@ -78,15 +86,15 @@ def kind_of(path: Path, tree: DecisionTree) -> Kind:
     with open_table(path, errors="replace") as table:
         columns = list(table.fieldnames or ())
     header = set(columns)
-    if _OBJECT in header:
-        return "release"
-    if {"objid", "asset_id"} <= header:
-        return "mapping"
-    if columns == [_GALAXY]:
-        return "ids"
-    if _GALAXY in header and header & set(tree.columns):
-        return "solutions"
-    return "unknown"
+    kinds: dict[Kind, bool] = {
+        "release": _OBJECT in header,
+        "mapping": header >= {"objid", "asset_id"},
+        "ids": columns == [GALAXY],
+        "means": header >= MEANS_COLUMNS,
+        "classes": header == {GALAXY, CLEAN_CLASS, COARSE_CLASS},
+        "solutions": GALAXY in header and not header.isdisjoint(tree.columns),
+    }
+    return next((kind for kind, fits in kinds.items() if fits), "unknown")
 
 
 @contextmanager
@@ -138,13 +146,13 @@ def read_solutions(path: Path, votes: Votes) -> None:
     """
     tree = votes.tree
     with open_table(path) as table:
-        present = set(table.fieldnames or ()) - {_GALAXY}
+        present = set(table.fieldnames or ()) - {GALAXY}
         if strange := sorted(present - set(tree.columns)):
             msg = f"{path.name}: the tree {tree.name} has no column {', '.join(strange)}"
             raise WrongHeaderError(msg)
         for row in table:
             where = f"{path.name}, line {table.line_num}"
-            name = (row[_GALAXY] or "").strip()
+            name = (row[GALAXY] or "").strip()
             values = np.array([_number(row.get(column)) for column in tree.columns])
             missing = [column for column, value in zip(tree.columns, values, strict=True) if np.isnan(value)]
             if any(column in present for column in missing):
@@ -212,7 +220,7 @@ def read_ids(path: Path) -> set[str]:
             if None in row:
                 msg = f"line {table.line_num} holds more than a GalaxyID"
                 raise WrongHeaderError(msg)
-            ids.add((row[_GALAXY] or "").strip())
+            ids.add((row[GALAXY] or "").strip())
     ids.discard("")
     if not ids:
         msg = "it names no galaxy"

@@ -60,6 +60,54 @@ def test_images_are_read_when_they_are_asked_for_and_cannot_be_written_to(tmp_pa
         galaxies.images[0][0] = 0
 
 
+def test_bounds_and_the_calibration_split_are_kept(tmp_path: Path) -> None:
+    path, image = tmp_path / "g.h5", draw(thin=True, seed=1, size=32)
+    votes, lower, upper = (np.full(37, value, np.float32) for value in (np.nan, 0.25, 0.75))
+    with ArrayWriter(path, TREE, FRAMING, 3) as writer:
+        writer.append("bounds", image, votes, validation=False, lower=lower, upper=upper)
+        writer.append("votes", image, votes_of(*ROUND), validation=False, calibration=True)
+        writer.append("nothing", image, votes, validation=True)
+    galaxies = read_galaxies(path)
+    assert galaxies.lower.dtype == galaxies.upper.dtype == np.float32
+    np.testing.assert_array_equal(galaxies.lower, np.stack([lower, votes_of(*ROUND), np.zeros(37)]))
+    np.testing.assert_array_equal(galaxies.upper, np.stack([upper, votes_of(*ROUND), np.ones(37)]))
+    assert galaxies.calibration.tolist() == [False, True, False]
+    assert galaxies.learning.tolist() == [True, False, False]
+    some = galaxies.where(np.array([1]))
+    assert some.calibration.tolist() == [True]
+    np.testing.assert_array_equal(some.lower, some.votes)
+    np.testing.assert_array_equal(some.upper, some.votes)
+
+
+def test_a_galaxy_is_not_set_aside_for_two_things(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="1 is set aside for validation and can't be for calibration"),
+        ArrayWriter(tmp_path / "g.h5", TREE, FRAMING, 1) as writer,
+    ):
+        writer.append("1", draw(thin=True, seed=1, size=32), votes_of(*ROUND), validation=True, calibration=True)
+
+
+def test_files_of_the_first_format_are_read(tmp_path: Path) -> None:
+    path = write_galaxies(tmp_path / "g.h5", 8, validation=2, framing=FRAMING)
+    new = read_galaxies(path)
+    with h5py.File(path, "r+") as file:
+        assert file.attrs["format"] == 2
+        file.attrs["format"] = 1
+        for name in ("lower", "upper", "calibration"):
+            del file[name]
+    old = read_galaxies(path)
+    assert np.isnan(old.votes).any()
+    for name in ("votes", "lower", "upper", "validation", "calibration"):
+        np.testing.assert_array_equal(getattr(old, name), getattr(new, name))
+        assert getattr(old, name).dtype == getattr(new, name).dtype
+    np.testing.assert_array_equal(old.learning, ~old.validation)
+    # One of the second format without them is damaged.
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = 2
+    with pytest.raises(ArrayFileError, match="is no array file"):
+        read_galaxies(path)
+
+
 def test_some_galaxies_are_chosen_by_mask_or_position(tmp_path: Path) -> None:
     galaxies = read_galaxies(write_galaxies(tmp_path / "g.h5", 6, validation=2, framing=FRAMING))
     assert galaxies.where(galaxies.validation).names.tolist() == ["made-up-4", "made-up-5"]

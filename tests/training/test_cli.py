@@ -9,17 +9,27 @@ import pytest
 from galaxytree.options import Options
 from tests.training.conftest import training
 from training import cli
+from training.calibrate import CalibrateSettings
 from training.cli import EvaluateSettings
+from training.compare.settings import CompareSettings
+from training.experiment.cli import ExperimentSettings
+from training.explore.settings import ExploreSettings
 from training.export import ExportSettings
 from training.prepare import PrepareSettings
 from training.settings import TrainSettings
+from training.teach import TeachSettings
 
 ROOT = Path(__file__).parents[2]
 COMMANDS: dict[str, type[Options]] = {
     "prepare": PrepareSettings,
     "train": TrainSettings,
+    "teach": TeachSettings,
     "evaluate": EvaluateSettings,
+    "calibrate": CalibrateSettings,
     "export": ExportSettings,
+    "compare": CompareSettings,
+    "experiment": ExperimentSettings,
+    "explore": ExploreSettings,
 }
 
 

@@ -16,7 +16,8 @@ from tests.training.conftest import Exported, training
 from tests.training.galaxies import write_galaxies
 from training import cli
 from training.arrays import read_galaxies
-from training.evaluate import SHIPPED, Evaluation, plot, split_sha256
+from training.evaluate import SHIPPED, Evaluation, split_sha256
+from training.plots import plot_scores
 from training.predict import predict_onnx
 
 ROOT = Path(__file__).parents[2]
@@ -25,12 +26,12 @@ TREE = load_tree("galaxy-zoo-2")
 
 
 def test_the_figures_are_printed(exported: Exported) -> None:
-    result = training("evaluate", exported.folder, "--data", exported.data)
+    result = training("evaluate", exported.folder, "--data", exported.data, "--views=1")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     rmse = ModelCard.read(exported.folder).metrics["rmse"]
     assert lines[0] == "made-up 1"
-    assert lines[1] == f"RMSE {rmse:.4f} over 37 columns of 16 galaxies"
+    assert lines[1] == f"RMSE {rmse:.4f} over 37 columns of 16 galaxies, one view"
     for question in TREE.questions:
         (line,) = [line for line in lines if line.startswith(f"{question.id} ")]
         assert question.text in line
@@ -48,7 +49,12 @@ def test_the_figures_are_json_that_any_program_reads(exported: Exported) -> None
         pytest.fail(f"{word} is no JSON")
 
     figures = json.loads(result.stdout, parse_constant=refuse)
-    assert set(figures) == {"rmse", "by_question", "by_column", "agreement", "galaxies", "caution"}
+    assert set(figures) == {
+        "rmse", "by_question", "by_column", "agreement", "galaxies", "views", "coverage", "flagged", "caution",
+        "other_views", "strange",
+    }  # fmt: skip
+    assert figures["coverage"] is None
+    assert figures["strange"] == {}
     assert figures["caution"] is None
     assert figures["galaxies"] == 16
     assert figures["rmse"] == pytest.approx(ModelCard.read(exported.folder).metrics["rmse"], abs=1e-5)
@@ -62,7 +68,7 @@ def test_galaxies_that_may_have_been_trained_on_are_told(exported: Exported, tmp
     data = write_galaxies(tmp_path / "g.h5", 80, validation=20)
     warning = "the card does not say that made-up was measured on these galaxies; it may be trained on them"
     lines = training("evaluate", exported.folder, "--data", data).stdout.splitlines()
-    assert lines[1].endswith("of 20 galaxies")
+    assert lines[1].endswith("of 20 galaxies, one view")
     assert lines[2] == f"Caution: {warning}"
     figures = json.loads(training("evaluate", exported.folder, "--data", data, "--format=json").stdout)
     assert figures["caution"] == warning
@@ -78,9 +84,9 @@ def test_a_split_is_known_by_its_names_in_any_order(exported: Exported) -> None:
 def test_the_figures_are_those_of_the_models_scores(exported: Exported) -> None:
     galaxies = read_galaxies(exported.data)
     unseen = galaxies.where(galaxies.validation)
-    scores = predict_onnx(exported.folder / "model.onnx", unseen.images)
-    squares = np.square(scores - unseen.votes, dtype=np.float64)
-    evaluation = Evaluation.of(TREE, scores, unseen.votes)
+    predictions = predict_onnx(exported.folder / "model.onnx", unseen.images)
+    squares = np.square(predictions.scores - unseen.votes, dtype=np.float64)
+    evaluation = Evaluation.of(TREE, predictions, unseen.votes)
     assert evaluation.rmse == pytest.approx(math.sqrt(np.nanmean(squares)))
     assert evaluation.by_question["Q7"] == pytest.approx(math.sqrt(np.nanmean(squares[:, TREE.slices["Q7"]])))
     assert evaluation.rmse == pytest.approx(ModelCard.read(exported.folder).metrics["rmse"], abs=1e-5)
@@ -101,7 +107,7 @@ def test_predicted_and_true_votes_are_drawn(exported: Exported, tmp_path: Path, 
 
 def test_a_tree_of_one_question_is_drawn(tmp_path: Path) -> None:
     scores = np.random.default_rng(1).random((9, 5), np.float32)
-    plot(load_tree("candels"), scores, scores, tmp_path / "plot.png")
+    plot_scores(load_tree("candels"), scores, scores, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 

@@ -21,10 +21,11 @@ from tests.training.galaxies import draw, write_galaxies
 from training import export as export_module
 from training.arrays import read_galaxies
 from training.evaluate import split_sha256
-from training.export import _SELECTED, ExportSettings, _provenance, _rebuild, export
+from training.export import _SELECTED, ExportSettings, _provenance, export
 from training.networks.classifier import GalaxyClassifier
-from training.predict import predict
-from training.runs import read_checkpoint, read_record
+from training.predict import Predictions, predict
+from training.runs import read_record
+from training.trained import trained
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT / ".." / "shared" / "galaxy-zoo"
@@ -38,9 +39,7 @@ def session(exported: Exported) -> onnxruntime.InferenceSession:
 
 @pytest.fixture(scope="module")
 def network(run: Run) -> GalaxyClassifier:
-    weights = read_checkpoint(run.folder / "weights.pt")
-    assert weights is not None
-    return _rebuild(TREE, read_record(run.folder), weights)
+    return trained(run.folder, TREE)[0]
 
 
 def changed(run: Run, folder: Path, **changes: Any) -> Path:  # noqa: ANN401  (anything that JSON holds)
@@ -181,9 +180,9 @@ def test_without_a_validation_split_nothing_is_measured(
 def test_a_file_that_does_not_do_what_the_network_does_is_refused(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def otherwise(path: Path, images: np.ndarray) -> np.ndarray:
+    def otherwise(path: Path, images: np.ndarray) -> Predictions:
         assert path.is_file()
-        return np.full((len(images), 37), 0.5, np.float32)
+        return Predictions(np.full((len(images), 37), 0.5, np.float32))
 
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong" / "model.onnx").write_bytes(b"a good one")

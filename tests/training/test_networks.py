@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from galaxytree.decision_tree import load_tree
 from tests.training.galaxies import draw
 from training.networks.classifier import NETWORKS, GalaxyClassifier, View, ViewClassifier
-from training.networks.efficientnet_lite import FEATURES, VARIANTS, EfficientNetLite, load_imagenet
+from training.networks.efficientnet_lite import VARIANTS, EfficientNetLite, load_imagenet
 from training.networks.tree_head import TreeHead
 from training.settings import TrainSettings
 
@@ -34,7 +34,7 @@ def published(variant: str) -> dict[str, torch.Tensor]:
     return weights
 
 
-@pytest.mark.parametrize("variant", NETWORKS)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_imagenet_weights_are_loaded_whole(variant: str) -> None:
     network = EfficientNetLite(variant)
     load_imagenet(network, variant)
@@ -53,7 +53,7 @@ def test_imagenet_weights_tell_one_picture_from_another() -> None:
     pictures = [draw(thin=thin, seed=seed, size=64) for thin, seed in ((True, 1), (True, 2), (False, 3), (False, 4))]
     with torch.inference_mode():
         features = network((torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() - 127) / 128)
-    assert features.shape == (4, FEATURES)
+    assert features.shape == (4, network.features)
     assert torch.isfinite(features).all()
     alike = torch.nn.functional.cosine_similarity(features[:, None], features[None], dim=2)
     assert alike[2, 3] > alike[0, 2]
@@ -70,7 +70,7 @@ def test_the_networks_that_can_be_trained_are_those_there_are() -> None:
 def test_pictures_of_any_size_give_as_many_features(height: int, width: int) -> None:
     network = EfficientNetLite("efficientnet-lite0").eval()
     with torch.inference_mode():
-        assert network(torch.zeros(2, 3, height, width)).shape == (2, FEATURES)
+        assert network(torch.zeros(2, 3, height, width)).shape == (2, network.features)
 
 
 # The tree as a layer.

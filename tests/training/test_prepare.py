@@ -82,7 +82,8 @@ class Prepared:
     """What ``prepare`` made of some sources."""
 
     def __init__(self, output: Path, *words: str | Path) -> None:
-        self.result = training("prepare", *words, "--output", output, "--size=32", "--validation-part=0")
+        usual = ("--size=32", "--validation-part=0", "--no-unlabelled")
+        self.result = training("prepare", "--output", output, *usual, *words)
         assert self.result.exit_code == 0, self.result.output
         self.galaxies: Galaxies = read_galaxies(output)
         report = json.loads(output.with_suffix(".report.json").read_text("utf-8"))
@@ -373,11 +374,11 @@ def test_a_damaged_table_of_ids_is_not_replaced_by_another_split(
 
 
 def test_a_table_with_more_than_ids_is_no_split(tmp_path: Path) -> None:
-    weak = table(["GalaxyID", "clean_sample_class", "coarse_class"], [[name, "", 4] for name in NAMES])
-    files = {"v.csv": solutions(NAMES), "weak.csv": weak, "ids.csv": IDS, "i.tar": tarred(PICTURES)}
+    more = table(["GalaxyID", "note"], [[name, ""] for name in NAMES])
+    files = {"v.csv": solutions(NAMES), "more.csv": more, "ids.csv": IDS, "i.tar": tarred(PICTURES)}
     prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
     assert set(prepared.galaxies.names[prepared.galaxies.validation].tolist()) == set(NAMES[:2])
-    assert prepared.found("table that is not known by its header") == ["weak.csv"]
+    assert prepared.found("table that is not known by its header") == ["more.csv"]
 
 
 @pytest.mark.parametrize("words", [(), ("--tree=candels",)])
@@ -424,6 +425,206 @@ def test_without_named_galaxies_the_split_follows_from_the_names(tmp_path: Path)
     of_all = aside(names)
     assert 5 <= len(of_all) <= 35
     assert aside(names[:30]) == of_all & set(names[:30])
+
+
+# What is known in part, and what is set aside.
+
+
+def classes(rows: dict[str, tuple[str, str]]) -> bytes:
+    """Return a table of clean and coarse classes."""
+    return table(["GalaxyID", "clean_sample_class", "coarse_class"], [[name, *both] for name, both in rows.items()])
+
+
+def bound(prepared: Prepared, name: str, column: str) -> tuple[float, float]:
+    """Return between what a vote on a galaxy lies."""
+    row, position = prepared.galaxies.names.tolist().index(name), TREE.index[column]
+    return float(prepared.galaxies.lower[row, position]), float(prepared.galaxies.upper[row, position])
+
+
+def test_galaxies_of_which_only_the_class_is_known_are_kept_with_its_bounds(tmp_path: Path) -> None:
+    files = {
+        "v.csv": solutions(NAMES[:1]),
+        "weak.csv": classes({NAMES[0]: ("Class2", "4"), NAMES[1]: ("Class3", "1"), "no-picture": ("", "4")}),
+        "i.tar": tarred(PICTURES),
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    assert prepared.names == set(NAMES[:2])
+    assert prepared.found("row without a picture") == ["no-picture"]
+    assert len(prepared.found("picture without a row of votes")) == 2
+    assert np.isnan(prepared.votes(NAMES[1])).all()
+    assert bound(prepared, NAMES[1], "Class2.1") == pytest.approx((0.602, 1))
+    # What follows by the sums of the tree is stored.
+    assert bound(prepared, NAMES[1], "Class7.1") == pytest.approx((0, 0.398))
+    known = prepared.galaxies.where(prepared.galaxies.names == NAMES[0])
+    np.testing.assert_array_equal(known.lower, known.votes)
+    np.testing.assert_array_equal(known.upper, known.votes)
+    assert prepared.counts["galaxies with all votes"] == 1
+    assert prepared.counts["galaxies with bounds only"] == 1
+    assert prepared.galaxies.provenance["votes"] == "Kaggle Galaxy Challenge solutions and classes of further galaxies"
+    assert prepared.galaxies.provenance["images"].count("Kaggle") == 1
+
+
+def test_a_class_tells_of_votes_that_a_table_leaves_out(tmp_path: Path) -> None:
+    files = {
+        "v.csv": table(["GalaxyID", "Class1.1", "Class1.2", "Class1.3"], [["1", 0.1, 0.9, 0]]),
+        "weak.csv": classes({"1": ("Class4", "")}),
+        "i/1.jpg": jpeg(1, 64),
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    assert prepared.problems == []
+    assert bound(prepared, "1", "Class1.2") == pytest.approx((0.9, 0.9))
+    assert bound(prepared, "1", "Class4.1") == pytest.approx((0.619, 0.9))
+    assert bound(prepared, "1", "Class2.1") == pytest.approx((0, 0.185))
+    assert prepared.counts["galaxies with some votes"] == 1
+
+
+def test_where_class_and_votes_are_at_odds_the_votes_win(tmp_path: Path) -> None:
+    files = {
+        # Beyond a class by a vote, by what a vote leaves to others, and by less than tables round.
+        "v.csv": table(
+            ["GalaxyID", *TREE.columns[:3]], [["1", 0.9, 0.1, 0], ["2", 0.7, 0.3, 0], ["3", 0.3985, 0.6015, 0]]
+        ),
+        "weak.csv": classes({"1": ("", "1"), "2": ("Class3", ""), "3": ("Class3", "1")}),
+        **{f"i/{name}.jpg": jpeg(1, 64) for name in "123"},
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    assert prepared.found("class that contradicts the votes") == ["1", "2"]
+    assert bound(prepared, "1", "Class7.1") == pytest.approx((0, 0.9))
+    assert bound(prepared, "2", "Class2.1") == pytest.approx((0, 0.3))
+    assert bound(prepared, "3", "Class2.1") == pytest.approx((0.6015, 0.6015), abs=1e-3)
+
+
+def test_votes_that_leave_others_no_room_are_kept_and_listed(tmp_path: Path) -> None:
+    # All who called it smooth are missing, and no other vote accounts for them.
+    rows = [row("1", Class1_1="", Class7_1=0.5)]
+    files = {"v.csv": table(["GalaxyID", *TREE.columns], rows), "i/1.jpg": jpeg(1, 64)}
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    assert prepared.found("votes that leave no room for those that are not known") == ["1"]
+    assert bound(prepared, "1", "Class1.1") == (0, 1)
+    assert bound(prepared, "1", "Class7.1") == (0.5, 0.5)
+
+
+def test_classes_that_can_not_be_used_are_listed_and_the_rest_is_used(tmp_path: Path) -> None:
+    rows = [
+        ["1", "Class9", "4"],
+        ["2", "Class3", "7"],
+        # An edge-on galaxy that most call smooth.
+        ["3", "Class3", "0"],
+        ["4", "", "1"],
+        ["4", "", "2"],
+        ["5"],
+    ]
+    files = {
+        "v.csv": solutions(["votes"]),
+        "weak.csv": table(["GalaxyID", "clean_sample_class", "coarse_class"], rows),
+        **{f"i/{name}.jpg": jpeg(1, 64) for name in ("votes", "1", "2", "3", "4", "5")},
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files))
+    assert prepared.names == {"votes", "1", "2", "4", "5"}
+    assert prepared.found("class that is not known") == ["weak.csv, line 2: Class9", "weak.csv, line 3: 7"]
+    (place,) = prepared.found("classes that contradict each other")
+    assert place.startswith("weak.csv, line 4: ")
+    assert prepared.found("galaxy with a second row of classes") == ["weak.csv, line 6"]
+    # A class that is not known is not an empty one, which would tell that the galaxy is not round.
+    assert bound(prepared, "1", "Class6.2") == (0.5, 1)
+    assert bound(prepared, "1", "Class7.1") == (0, 1)
+    assert bound(prepared, "2", "Class2.1") == pytest.approx((0.602, 1))
+    assert bound(prepared, "4", "Class1.2") == (0.5, 1)
+    assert bound(prepared, "5", "Class7.1") == (0, 0.5)
+
+
+def test_pictures_of_which_nothing_is_known_are_kept_unless_they_are_not_wanted(tmp_path: Path) -> None:
+    files = {"v.csv": solutions(NAMES[:1]), "i.tar": tarred(PICTURES), "more/100023.jpg": jpeg(9, 64)}
+    source = lay(tmp_path / "s", files)
+    prepared = Prepared(tmp_path / "g.h5", source, "--unlabelled")
+    assert prepared.names == set(NAMES)
+    assert prepared.found("second picture of a galaxy") == ["more: 100023"]
+    assert np.isnan(prepared.votes(NAMES[1])).all()
+    assert bound(prepared, NAMES[1], "Class1.1") == (0, 1)
+    assert prepared.counts["galaxies of which nothing is known"] == 3
+    assert training("prepare", source, "--output", tmp_path / "d.h5", "--size=32").exit_code == 0
+    assert set(read_galaxies(tmp_path / "d.h5").names.tolist()) == set(NAMES)
+    assert Prepared(tmp_path / "g.h5", source).names == {NAMES[0]}
+
+
+def test_without_any_votes_there_is_nothing_to_prepare(tmp_path: Path) -> None:
+    source = lay(tmp_path / "s", {"weak.csv": classes({NAMES[0]: ("", "4")}), "i.tar": tarred(PICTURES)})
+    for corrupt in (False, True):
+        if corrupt:
+            lay(source, {"v.csv": solutions(["votes"]), "i/votes.jpg": b"corrupt"})
+        result = training("prepare", source, "--output", tmp_path / "g.h5")
+        assert result.exit_code == 2
+        assert "no galaxy has both votes and a picture" in " ".join(result.stderr.split())
+        assert not (tmp_path / "g.h5").exists()
+
+
+def test_galaxies_named_for_validation_are_never_learnt_from_even_without_votes(tmp_path: Path) -> None:
+    files = {
+        "v.csv": solutions(NAMES[:1]),
+        "weak.csv": classes({NAMES[1]: ("", "4")}),
+        "ids.csv": table(["GalaxyID"], [[name] for name in NAMES[:3]]),
+        "i.tar": tarred(PICTURES),
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files), "--unlabelled")
+    assert prepared.names == {NAMES[0], NAMES[3]}
+    assert prepared.found("validation id without votes or without a picture") == NAMES[1:3]
+    assert prepared.galaxies.names[prepared.galaxies.learning].tolist() == [NAMES[3]]
+
+
+def test_a_part_of_the_galaxies_with_all_votes_is_set_aside_for_calibration(tmp_path: Path) -> None:
+    whole, part, bare = ([f"{kind}{number}" for number in range(40)] for kind in ("whole", "part", "bare"))
+    files = {
+        "a.csv": solutions(whole),
+        "b.csv": solutions(part, KNOWN_TO_PARTIAL),
+        "i.tar": tarred({f"{name}.png": png(1, 32) for name in (*whole, *part, *bare)}),
+    }
+    source = lay(tmp_path / "s", files)
+    words = ("--unlabelled", "--validation-part=0.3", "--calibration-part=0.4")
+    prepared = Prepared(tmp_path / "g.h5", source, *words)
+    galaxies = prepared.galaxies
+    aside = set(galaxies.names[galaxies.calibration].tolist())
+    assert 3 <= len(aside) <= 25
+    assert aside < set(whole)
+    assert not (galaxies.calibration & galaxies.validation).any()
+    assert not set(galaxies.names[galaxies.validation].tolist()) & set(bare)
+    np.testing.assert_array_equal(galaxies.learning, ~galaxies.calibration & ~galaxies.validation)
+    assert prepared.counts["galaxies set aside for calibration"] == len(aside)
+    # Who is set aside follows from the names and not from the other split, but those for validation stay with it.
+    more = Prepared(tmp_path / "m.h5", source, *words, "--validation-part=0").galaxies
+    assert set(more.names[more.calibration].tolist()) - set(galaxies.names[galaxies.validation].tolist()) == aside
+    assert not Prepared(tmp_path / "n.h5", source, "--calibration-part=0").galaxies.calibration.any()
+
+
+def test_classes_tell_of_one_tree_only(tmp_path: Path) -> None:
+    tree = load_tree("candels")
+    files = {
+        "v.csv": table(["GalaxyID", *tree.columns], [["1", *[0.5] * 5]]),
+        "weak.csv": classes({"1": ("", "4"), "2": ("", "4")}),
+        "i/1.jpg": jpeg(1, 64),
+        "i/2.jpg": jpeg(1, 64),
+    }
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files), "--tree=candels")
+    assert prepared.names == {"1"}
+    assert prepared.found("table of classes of another tree") == ["weak.csv"]
+
+
+def test_a_table_of_a_populations_means_is_passed_over(tmp_path: Path) -> None:
+    means = b"column,population_mean,population_std,sample_mean\nClass1.1,0.4,0.3,0.5\n"
+    source = lay(tmp_path / "s", {"v.csv": solutions(NAMES), "i.tar": tarred(PICTURES), "population.csv": means})
+    assert Prepared(tmp_path / "g.h5", source).problems == []
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real galaxies are not at {REAL}")
+def test_no_class_of_the_real_galaxies_contradicts_their_votes(tmp_path: Path) -> None:
+    tables = [REAL / name for name in ("training_solutions_rev1.csv", "partial_solutions_18.csv", "weak_classes.csv")]
+    with tables[0].open(encoding="utf-8") as rows, tables[1].open(encoding="utf-8") as more:
+        names = [line.partition(",")[0] for file in (rows, more) for line in list(file)[1:]]
+    lay(tmp_path, {"i.tar": tarred({f"{name}.png": png(1, 32) for name in names})})
+    prepared = Prepared(tmp_path / "g.h5", *tables, tmp_path / "i.tar")
+    assert prepared.counts["galaxies with all votes"] == 7871
+    assert prepared.counts["galaxies with some votes"] == 4000
+    assert not prepared.found("class that contradicts the votes")
+    assert not prepared.found("votes that leave no room for those that are not known")
 
 
 # What is wrong with them.
@@ -569,7 +770,7 @@ def test_nothing_to_prepare_is_a_sentence_and_leaves_a_report_only(tmp_path: Pat
 def test_when_nothing_can_be_prepared_the_reasons_are_told(tmp_path: Path) -> None:
     rows = table(["GalaxyID", *TREE.columns], [[str(name), *[1] * 37] for name in range(40)])
     source = lay(tmp_path / "s", {"v.csv": rows, "i/7.jpg": jpeg(0, 64)})
-    result = training("prepare", source, "--output", tmp_path / "g.h5")
+    result = training("prepare", source, "--output", tmp_path / "g.h5", "--no-unlabelled")
     assert "no galaxy has both votes and a picture (0 rows of votes were read)" in result.stderr
     assert "40 x row whose votes do not add up" in result.stderr
     assert "1 x picture without a row of votes" in result.stderr
@@ -674,9 +875,12 @@ def test_the_file_says_that_its_votes_are_the_releases(tmp_path: Path, kind: str
 def test_a_number_of_kaggles_and_of_the_releases_is_no_galaxy(tmp_path: Path) -> None:
     files = {"m.csv": MAPPING, "r.csv": release(RELEASED), "v.csv": solutions(["16", "100008"])}
     pictures = {f"i/{name}.jpg": jpeg(1, 64) for name in ("16", "17", "100008")}
-    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files | pictures))
-    assert prepared.names == {"17", "100008"}
-    assert prepared.found("number of one galaxy of Kaggle's and another of the release") == ["16"]
+    # Classes have Kaggle's numbers.
+    files["weak.csv"] = classes({"17": ("", "4"), "18": ("", "4")})
+    pictures["i/18.jpg"] = jpeg(1, 64)
+    prepared = Prepared(tmp_path / "g.h5", lay(tmp_path / "s", files | pictures), "--unlabelled")
+    assert prepared.names == {"100008"}
+    assert prepared.found("number of one galaxy of Kaggle's and another of the release") == ["16", "17", "18"]
 
 
 def test_a_release_goes_with_the_mapping_beside_it(tmp_path: Path) -> None:
@@ -727,6 +931,9 @@ def test_a_folder_lists_its_pictures_by_name_only(tmp_path: Path) -> None:
         ("GalaxyID", "ids"),
         ("GalaxyID,GalaxyID", "unknown"),
         ("GalaxyID,disk", "unknown"),
+        ("GalaxyID,clean_sample_class,coarse_class", "classes"),
+        ("GalaxyID,coarse_class", "unknown"),
+        ("column,population_mean,population_std,sample_mean", "means"),
         ("Class1.1,Class1.2", "unknown"),
         ("objid,sample,asset_id", "mapping"),
         ("dr7objid,ra,dec", "release"),

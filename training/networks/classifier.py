@@ -1,16 +1,22 @@
 """The whole network, from the bytes of pixels to scores: what is trained, evaluated and exported."""
 
+import torch
 from torch import Tensor, nn
 
 from galaxytree.decision_tree import DecisionTree
-from training.networks.efficientnet_lite import FEATURES, VARIANTS, EfficientNetLite, load_imagenet
-from training.networks.tree_head import TreeHead
+from training.networks.efficientnet_lite import VARIANTS, EfficientNetLite, load_imagenet
+from training.networks.error_bars import ErrorBars
+from training.networks.large_kernel import LargeKernelNetwork
+from training.networks.out_of_domain import OutOfDomain
+from training.networks.outputs import OUTPUTS
 
-NETWORKS = tuple(VARIANTS)
+LARGE_KERNEL = "large-kernel"
+NETWORKS = (*VARIANTS, LARGE_KERNEL)
 
 # EfficientNet-Lite was trained on (pixel - 127) / 128.
 _PIXEL_MEAN = 127.0
 _PIXEL_SCALE = 128.0
+_SMALL = 1e-6
 
 
 class View(nn.Module):
@@ -48,31 +54,53 @@ class ViewClassifier(nn.Module):
     tree : DecisionTree
     network : str
         One of `NETWORKS`.
+    output : str
+        One of `training.networks.outputs.OUTPUTS`.
     dropout : float
         Part of the features that is left out at random in training.
     """
 
-    def __init__(self, tree: DecisionTree, network: str, dropout: float = 0.0) -> None:
+    def __init__(self, tree: DecisionTree, network: str, output: str = "softmax-tree", dropout: float = 0.0) -> None:
         super().__init__()
         self.network = network
-        self.backbone = EfficientNetLite(network)
+        self.backbone = LargeKernelNetwork() if network == LARGE_KERNEL else EfficientNetLite(network)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(FEATURES, len(tree.columns))
-        self.scores = TreeHead(tree)
+        self.classifier = nn.Linear(self.backbone.features, len(tree.columns))
+        self.scores = OUTPUTS[output](tree)
 
     def load_imagenet(self) -> None:
-        """Start the backbone from ImageNet weights."""
+        """Start the backbone from ImageNet weights; ValueError if there are none for this network."""
+        if not isinstance(self.backbone, EfficientNetLite):
+            msg = f"there are no ImageNet weights for {self.network}; train it with --no-imagenet"
+            raise ValueError(msg)  # noqa: TRY004  (it is the value of a setting that is wrong)
         load_imagenet(self.backbone, self.network)
+
+    def features(self, views: Tensor) -> Tensor:
+        """Map views [N, 3, resolution, resolution], 0 to 255, to pooled features [N, features]."""
+        features: Tensor = self.backbone((views - _PIXEL_MEAN) / _PIXEL_SCALE)
+        return features
+
+    def with_statistics(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """Map views to features [N, features], and to the mean and spread of every channel: [N, statistics].
+
+        They are those of each stage of the network and of the features themselves.
+        """
+        features, levels = self.backbone.with_levels((views - _PIXEL_MEAN) / _PIXEL_SCALE)
+        means = [level.mean(dim=(2, 3)) for level in levels]
+        spreads = [
+            ((level - mean[:, :, None, None]).square().mean(dim=(2, 3)) + _SMALL).sqrt()
+            for level, mean in zip(levels, means, strict=True)
+        ]
+        return features, torch.cat([*means, *spreads, features], dim=1)
 
     def forward(self, views: Tensor) -> Tensor:
         """Map views [N, 3, resolution, resolution], 0 to 255, to scores float32 [N, columns]."""
-        features = self.backbone((views - _PIXEL_MEAN) / _PIXEL_SCALE)
-        scores: Tensor = self.scores(self.classifier(self.dropout(features)))
+        scores: Tensor = self.scores(self.classifier(self.dropout(self.features(views))))
         return scores
 
 
 class GalaxyClassifier(nn.Module):
-    """Images to scores: what is evaluated and exported.
+    """Images to scores: what is evaluated.
 
     Parameters
     ----------
@@ -89,3 +117,30 @@ class GalaxyClassifier(nn.Module):
         """Map uint8 images [N, H, W, 3] to scores float32 [N, columns]."""
         scores: Tensor = self.classifier(self.view(images))
         return scores
+
+
+class CalibratedClassifier(nn.Module):
+    """Images to scores, their standard errors, and how unlike the known galaxies they are: what is exported.
+
+    Parameters
+    ----------
+    view : View
+    classifier : ViewClassifier
+    error_bars : ErrorBars
+    out_of_domain : OutOfDomain
+    """
+
+    def __init__(
+        self, view: View, classifier: ViewClassifier, error_bars: ErrorBars, out_of_domain: OutOfDomain
+    ) -> None:
+        super().__init__()
+        self.view = view
+        self.classifier = classifier
+        self.error_bars = error_bars
+        self.out_of_domain = out_of_domain
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map uint8 images [N, H, W, 3] to scores [N, columns], standard errors [N, columns] and numbers [N]."""
+        features, statistics = self.classifier.with_statistics(self.view(images))
+        scores = self.classifier.scores(self.classifier.classifier(features))
+        return scores, self.error_bars(features, scores), self.out_of_domain(statistics)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from training.networks.depthwise import DepthwiseConv2d
 
-FEATURES = 1280
+_FEATURES = 1280
 _STEM = 32
 
 # expansion, kernel, stride, channels, repeats of the seven stages of Lite0 (Tan & Le 2019, Table 1)
@@ -78,13 +78,15 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """The network up to its pooled features.
+    """The network up to its pooled features [N, `features`].
 
     Parameters
     ----------
     variant : str
         One of `VARIANTS`.
     """
+
+    features = _FEATURES
 
     def __init__(self, variant: str) -> None:
         super().__init__()
@@ -100,12 +102,24 @@ class EfficientNetLite(nn.Module):
                 blocks.append(Block(inputs, outputs, expansion, kernel, stride if repeat == 0 else 1))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Sequential(*_convolution(inputs, FEATURES, 1), nn.ReLU6(inplace=True))
+        self.head = nn.Sequential(*_convolution(inputs, _FEATURES, 1), nn.ReLU6(inplace=True))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map float images [N, 3, H, W], scaled to about -1 to 1, to features [N, 1280]."""
         features: Tensor = self.head(self.blocks(self.stem(images))).mean(dim=(2, 3))
         return features
+
+    def with_levels(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the features, and what each stage hands to the next: [N, channels, height, width]."""
+        levels = []
+        seen = self.stem(images)
+        for block in self.blocks:
+            if not block.residual:
+                levels.append(seen)
+            seen = block(seen)
+        levels.append(seen)
+        features: Tensor = self.head(seen).mean(dim=(2, 3))
+        return features, levels
 
 
 def load_imagenet(network: EfficientNetLite, variant: str) -> None:

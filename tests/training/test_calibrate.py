@@ -1,0 +1,243 @@
+"""Error bars hold what they promise, and pictures that are no galaxies are noticed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from galaxytree.card import ModelCard
+from galaxytree.decision_tree import load_tree
+from galaxytree.imaging import GALAXY_ZOO_FRAMING
+from tests.training.conftest import TINY, Exported, Run, training
+from tests.training.galaxies import ROUND, THIN, draw, votes_of
+from training.arrays import ArrayWriter, read_galaxies
+from training.calibrate import CalibrateSettings, _factor, _fitted, _scale, _Seen, calibrate
+from training.coverage import INTERVALS, coverage
+from training.networks.classifier import View, ViewClassifier
+from training.networks.error_bars import KNOTS, ErrorBars
+from training.networks.out_of_domain import OutOfDomain
+from training.plots import plot_reliability
+from training.predict import predict_onnx
+from training.runs import RunError
+from training.strange import STRANGE, strange
+
+TREE = load_tree("galaxy-zoo-2")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 galaxies, 20 of them for validation, 30 for calibration, and 10 of which nothing is known."""
+    path = tmp_path_factory.mktemp("calibrate") / "galaxies.h5"
+    random = np.random.default_rng(1)
+    with ArrayWriter(path, TREE, GALAXY_ZOO_FRAMING, 120) as writer:
+        for number in range(120):
+            thin, sure = bool(number % 2), random.uniform(0.6, 1)
+            votes = sure * votes_of(*(THIN if thin else ROUND)) + (1 - sure) * votes_of(*(ROUND if thin else THIN))
+            if number < 10:
+                votes = np.full(37, np.nan, np.float32)
+            image = draw(thin=thin, seed=number)
+            writer.append(f"g-{number}", image, votes, validation=number >= 100, calibration=70 <= number < 100)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    result = training("train", "--data", data, "--run", folder, *TINY)
+    assert result.exit_code == 0, result.output
+    return Run(folder, data, training("calibrate", "--run", folder, "--data", data))
+
+
+@pytest.fixture(scope="module")
+def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    models = tmp_path_factory.mktemp("models")
+    result = training("export", "--run", run.folder, "--data", run.data, "--models", models, "--name", "bars")
+    assert result.exit_code == 0, result.output
+    return Exported(models / "bars", run.data, result)
+
+
+def test_what_was_fitted_and_on_whom_is_said(run: Run) -> None:
+    assert run.result.exit_code == 0, run.result.output
+    assert "fitted to 70 galaxies, calibrated on 30 others:" in run.result.stdout
+    facts = json.loads((run.folder / "calibration.json").read_text("utf-8"))
+    assert facts["calibrated_on"] == 30
+    assert facts["coverage_on_those"]["all"]["votes"] == 30 * 37
+
+
+def test_the_model_file_gives_error_bars_and_the_flag(exported: Exported) -> None:
+    session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["scores", "uncertainty", "out_of_domain"]
+    images = np.stack([draw(thin=True, seed=1), draw(thin=False, seed=2)])
+    scores, uncertainty, out_of_domain = session.run(None, {"images": images})
+    TREE.check(scores, tolerance=1e-5)
+    assert uncertainty.shape == (2, 37)
+    assert uncertainty.dtype == np.float32
+    assert (uncertainty > 0).all()
+    assert out_of_domain.shape == (2,)
+    assert ((out_of_domain >= 0) & (out_of_domain <= 1)).all()
+
+
+def test_the_card_says_how_far_they_hold(exported: Exported) -> None:
+    metrics = ModelCard.read(exported.folder).metrics
+    assert metrics["error_bars"]["promised"][0] == {"part": 0.68, "standard_errors": 1.0}
+    assert metrics["error_bars"]["one_view"]["all"]["votes"] == 20 * 37
+    assert set(metrics["out_of_domain"]) == {"validation", *STRANGE, "galaxies without a label"}
+    assert metrics["eight_views"]["rmse"] > 0
+
+
+def test_all_of_it_is_evaluated(exported: Exported, tmp_path: Path) -> None:
+    options = ["--reliability", tmp_path / "bars.svg", "--plot", tmp_path / "scores.png"]
+    result = training("evaluate", exported.folder, "--data", exported.data, *options)
+    assert result.exit_code == 0, result.output
+    assert "of 20 galaxies, one view" in result.stdout
+    assert "of 20 galaxies, 8 views" in result.stdout
+    assert "within 1.96 (95%)" in result.stdout
+    assert "x noise" in result.stdout
+    assert "x galaxies without a label" in result.stdout
+    assert "<!-- Q11 -->" in (tmp_path / "bars.svg").read_text("utf-8")
+    figures = json.loads(training("evaluate", exported.folder, "--data", exported.data, "--format=json").stdout)
+    assert figures["views"] == 1
+    assert figures["other_views"][0]["views"] == 8
+    assert figures["strange"]["noise"]["pictures"] == 50
+    eight = training("evaluate", exported.folder, "--data", exported.data, "--format=json", "--views=8")
+    assert json.loads(eight.stdout)["rmse"] == pytest.approx(figures["other_views"][0]["rmse"])
+
+
+def test_eight_views_give_the_mean_and_the_root_of_the_mean_square(exported: Exported) -> None:
+    image = draw(thin=True, seed=3)[None]
+    path = exported.folder / "model.onnx"
+    eight = predict_onnx(path, image, 8)
+    turned = [np.rot90(each, quarter, axes=(1, 2)) for each in (image, image[:, :, ::-1]) for quarter in range(4)]
+    single = [predict_onnx(path, np.ascontiguousarray(each)) for each in turned]
+    assert eight.uncertainty is not None
+    assert eight.out_of_domain is not None
+    np.testing.assert_allclose(eight.scores, np.mean([each.scores for each in single], axis=0), atol=1e-6)
+    squares = np.mean([np.square(each.uncertainty) for each in single], axis=0)  # type: ignore[arg-type]
+    np.testing.assert_allclose(eight.uncertainty, np.sqrt(squares), atol=1e-6)
+    mean = np.mean([each.out_of_domain for each in single], axis=0)  # type: ignore[misc]
+    np.testing.assert_allclose(eight.out_of_domain, mean, atol=1e-6)
+
+
+def test_a_run_of_other_data_and_data_without_galaxies_set_aside_are_refused(run: Run) -> None:
+    galaxies = read_galaxies(run.data)
+    settings = CalibrateSettings(run=run.folder, data=run.data)
+    with pytest.raises(RunError, match="is not the file that"):
+        calibrate(settings, replace(galaxies, sha256="0" * 64))
+    with pytest.raises(RunError, match="prepare it with --calibration-part"):
+        calibrate(settings, replace(galaxies, calibration=np.zeros(120, np.bool_)))
+
+
+def test_scores_that_need_not_add_up_are_not_exported(data: Path, tmp_path: Path) -> None:
+    options = [*TINY, "--epochs=1", "--output=sigmoid"]
+    assert training("train", "--data", data, "--run", tmp_path / "run", *options).exit_code == 0
+    refused = training("export", "--run", tmp_path / "run", "--data", data, "--models", tmp_path)
+    assert refused.exit_code == 2
+    assert "whose scores need not add up" in " ".join(refused.stderr.split())
+
+
+def test_a_model_without_error_bars_has_none_to_draw(data: Path, run: Run, tmp_path: Path) -> None:
+    plain = tmp_path / "run"
+    plain.mkdir()
+    for name in ("run.json", "weights.pt"):
+        (plain / name).write_bytes((run.folder / name).read_bytes())
+    assert training("export", "--run", plain, "--data", data, "--models", tmp_path, "--name=plain").exit_code == 0
+    refused = training("evaluate", tmp_path / "plain", "--data", data, "--reliability", tmp_path / "x.png")
+    assert refused.exit_code == 2
+    assert "gives no error bars to draw" in refused.stderr
+
+
+# The arithmetic, on votes whose spread is known.
+
+
+def votes_with_spread(count: int, seed: int = 0) -> tuple[_Seen, torch.Tensor, torch.Tensor]:
+    """Make scores, votes that scatter about them as the first feature says, and that spread."""
+    random = torch.Generator().manual_seed(seed)
+    features = torch.randn(count, 8, generator=random)
+    scores = torch.full((count, 37), 0.5)
+    spread = (0.05 * torch.exp(0.5 * features[:, :1])).expand(-1, 37)
+    votes = scores + spread * torch.randn(count, 37, generator=random)
+    return _Seen(features, features, scores), votes, spread
+
+
+def test_the_spread_of_votes_is_found_image_by_image(data: Path) -> None:
+    torch.manual_seed(1)
+    seen, votes, _ = votes_with_spread(2000)
+    bars = _fitted(read_galaxies(data), seen, votes)
+    other, _, wanted = votes_with_spread(500, seed=1)
+    with torch.no_grad():
+        found = bars.uncalibrated(other.features, other.scores)
+    assert (found / wanted).log().abs().median() < 0.1
+    assert np.corrcoef(found[:, 0], wanted[:, 0])[0, 1] > 0.9
+
+
+def test_error_bars_that_are_too_narrow_are_widened() -> None:
+    seen, votes, spread = votes_with_spread(2000)
+    bars = ErrorBars(TREE, 8, 4).eval()
+    bars.uncalibrated = lambda *_: spread / 2  # type: ignore[method-assign, assignment]
+    _scale(bars, seen, votes)
+    nearest = min(KNOTS, key=lambda knot: abs(knot - 0.5))
+    assert bars.factors[KNOTS.index(nearest)].tolist() == pytest.approx([2.0] * 37, rel=0.07)
+    with torch.no_grad():
+        held = coverage(TREE, seen.scores.numpy(), spread.numpy(), votes.numpy())
+    assert held["all"]["held"] == pytest.approx([0.68, 0.95], abs=0.01)
+
+
+def test_a_factor_serves_both_intervals() -> None:
+    normal = torch.randn(20_000, generator=torch.Generator().manual_seed(1)).abs()
+    assert _factor(normal * 1.5) == pytest.approx(1.5, rel=0.05)
+
+
+def test_coverage_counts_only_votes_that_are_known_and_questions_that_are_asked() -> None:
+    scores = np.stack([votes_of(*ROUND), votes_of(*THIN)])
+    votes, bars = scores + 0.1, np.full_like(scores, 0.09)
+    votes[0, TREE.index["Class7.1"]] = np.nan
+    found = coverage(TREE, scores, bars, votes)
+    assert found["all"] == {"held": [0.0, 1.0], "votes": 73}
+    assert found["Q7"] == {"held": [0.0, 1.0], "votes": 2}, "one galaxy is asked, and one of its votes is not known"
+    assert found["Q10"] == {"held": None, "votes": 0}
+    assert [part for part, _, _ in INTERVALS] == [0.68, 0.95]
+
+
+def test_the_flag_is_a_distance_from_what_is_usual() -> None:
+    random = torch.Generator().manual_seed(1)
+    mix = torch.randn(20, 20, generator=random)
+    usual = torch.randn(3000, 20, generator=random) @ mix
+    flag = OutOfDomain(20, 19)
+    flag.fit(usual)
+    exact = ((usual - usual.mean(0)) @ torch.linalg.pinv(torch.cov(usual.T)) * (usual - usual.mean(0))).sum(1)
+    # All but one of the axes are kept, and the last one by itself is the rest: Mahalanobis' distance, up to scaling.
+    assert np.corrcoef(flag.distance(usual), exact)[0, 1] > 0.9
+    flag.usual.copy_(torch.quantile(flag.distance(usual), 0.99))
+    assert (flag(usual) > 0.5).float().mean().item() == pytest.approx(0.01, abs=0.001)
+    assert (flag(usual * 10) > 0.5).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_strange_pictures_are_always_the_same_and_no_two_alike(kind: str) -> None:
+    pictures = strange(kind, 6, 64)
+    assert pictures.shape == (6, 64, 64, 3)
+    assert pictures.dtype == np.uint8
+    np.testing.assert_array_equal(pictures, strange(kind, 6, 64))
+    assert len({picture.tobytes() for picture in pictures}) == 6
+
+
+@pytest.mark.parametrize("network", ["efficientnet-lite0", "large-kernel"])
+def test_statistics_do_not_change_what_is_seen(network: str) -> None:
+    classifier = ViewClassifier(TREE, network).eval()
+    views = View(64, 64)(torch.from_numpy(strange("noise", 2, 64)))
+    with torch.inference_mode():
+        features, statistics = classifier.with_statistics(views)
+        torch.testing.assert_close(features, classifier.features(views))
+    assert statistics.shape[0] == 2
+    assert statistics.shape[1] > features.shape[1]
+    assert torch.isfinite(statistics).all()
+
+
+def test_reliability_of_a_single_galaxy_is_drawn(tmp_path: Path) -> None:
+    scores = votes_of(*ROUND)[None]
+    plot_reliability(TREE, scores, np.full_like(scores, 0.1), scores + 0.05, tmp_path / "one.png")
+    assert (tmp_path / "one.png").stat().st_size > 5000

@@ -1,0 +1,129 @@
+"""Error bars: whether votes lie within them as often as they should; and galaxies unlike those of training."""
+
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.arrays import Galaxies
+from training.coverage import INTERVALS, coverage
+from training.explore.content import Card, Drawing, Gallery, Part, counted, number
+from training.explore.embed import INK, QUIET, SCORES, VOTES, drawing, panel, photograph
+from training.predict import Predictions
+
+_FARTHEST = 5.0
+_SHOWN = 10
+
+
+def deviations(predictions: Predictions, votes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (vote - score) / uncertainty, float64 [N, columns]; NaN where one is not known or the last is not above 0.
+
+    Raises
+    ------
+    ValueError
+        If the model gives no error bars.
+    """
+    if predictions.uncertainty is None:
+        msg = "the model gives no error bars"
+        raise ValueError(msg)
+    errors = predictions.uncertainty.astype(np.float64)
+    usable = np.isfinite(errors) & (errors > 0)
+    difference = votes.astype(np.float64) - predictions.scores
+    return np.divide(difference, errors, out=np.full_like(difference, np.nan), where=usable)
+
+
+def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
+    """Show the coverage of the error bars, if the model gives any, and what it takes for out of its domain."""
+    name, title = "uncertainty", "Whether the error bars hold"
+    blocks: list[Gallery] = []
+    if predictions.uncertainty is None:
+        text = ["This model gives no error bars: its file has no output named uncertainty."]
+    else:
+        deviation = deviations(predictions, galaxies.votes)
+        unusable = int((np.isfinite(galaxies.votes) & ~np.isfinite(deviation)).sum())
+        text = [
+            (
+                "With each score the model gives a standard error. If they hold, 68 % of the votes lie within one of "
+                "them, and 95 % within two, on every question. Fewer means that the model is too sure of itself, "
+                "more that it is too careful."
+            ),
+            *([f"{counted(unusable, 'vote')} left out: the standard error there is not above 0."] if unusable else []),
+        ]
+        blocks.append(
+            Gallery(
+                (
+                    Card("Votes within each interval", (_coverage(galaxies, predictions.scores, deviation),)),
+                    Card("Distance of the votes from the scores", (_histogram(deviation),)),
+                )
+            )
+        )
+    if predictions.out_of_domain is not None:
+        text.append(
+            "It also says how unlike the galaxies of training a picture is, from 0 to 1. The galaxies below are "
+            "those of the validation split that it finds strangest."
+        )
+        blocks += _strangers(galaxies, predictions.out_of_domain)
+    return Part(name, title, tuple(text), tuple(blocks))
+
+
+def _coverage(galaxies: Galaxies, scores: NDArray[np.float32], deviation: NDArray[np.float64]) -> Drawing:
+    tree = galaxies.tree
+    # In units of the standard error votes lie `deviation` away from the scores, with an error of 1.
+    found = coverage(tree, scores, np.ones_like(scores), (scores + deviation).astype(np.float32))
+    figure, axes = panel(4.6, 0.27 * len(tree.questions) + 1.1)
+    rows, read = np.arange(len(tree.questions)), []
+    for place, ((promised, _, _), marker, colour) in enumerate(zip(INTERVALS, "os", (VOTES, SCORES), strict=True)):
+        held = [found[question]["held"] for question in tree.slices]
+        parts = np.array([np.nan if each is None else each[place] for each in held])
+        axes.axvline(100 * promised, color=colour, lw=1, ls="--")
+        axes.plot(100 * parts, rows, marker, color=colour, label=f"{promised:.0%} interval", ms=5)
+        read += [
+            f"{question} {promised:.0%} interval: {'no votes' if np.isnan(part) else format(part, '.0%')}"
+            for question, part in zip(tree.slices, parts, strict=True)
+        ]
+    axes.set_yticks(rows, list(tree.slices))
+    axes.set(xlim=(0, 101), ylim=(len(rows) - 0.5, -0.5), xlabel="votes within the interval (%)")
+    axes.grid(axis="x", color=QUIET)
+    axes.tick_params(length=0)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    return drawing(figure, f"Part of the votes within each interval: {', '.join(read)}.")
+
+
+def _histogram(deviation: NDArray[np.float64]) -> Drawing:
+    known = deviation[np.isfinite(deviation)]
+    figure, axes = panel(4.6, 3.0)
+    edges = np.linspace(-_FARTHEST, _FARTHEST, 41)
+    counts, _ = np.histogram(known.clip(-_FARTHEST, _FARTHEST), edges)
+    density = counts / max(known.size, 1) / np.diff(edges)
+    axes.stairs(density, edges, fill=True, color=SCORES, label="votes")
+    fine = np.linspace(-_FARTHEST, _FARTHEST, 201)
+    axes.plot(fine, [NormalDist().pdf(float(each)) for each in fine], color=INK, lw=1.2, label="if they hold exactly")
+    axes.set(xlabel="(vote - score) / standard error", ylabel="density", xlim=(-_FARTHEST, _FARTHEST))
+    figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    beyond = int((np.abs(known) > _FARTHEST).sum())
+    spread = number(float(known.std())) if known.size else "unknown"
+    return drawing(
+        figure,
+        f"Histogram of vote less score in units of the standard error: {counted(known.size, 'vote')}, standard "
+        f"deviation {spread}, where 1 is meant; {beyond:,} lie beyond {_FARTHEST:g}, and count in the outermost bins.",
+    )
+
+
+def _strangers(galaxies: Galaxies, out_of_domain: NDArray[np.float32]) -> list[Gallery]:
+    finite = np.isfinite(out_of_domain)
+    figure, axes = panel(4.6, 2.6)
+    counts, edges = np.histogram(out_of_domain[finite], np.linspace(0, 1, 41))
+    axes.stairs(counts, edges, fill=True, color=VOTES)
+    axes.set(xlim=(0, 1), xlabel="out of domain (0: like the training, 1: unlike)", ylabel="galaxies")
+    half = int((out_of_domain[finite] > 0.5).sum())
+    plot = drawing(figure, f"Histogram of out of domain: {counted(half, 'galaxy')} of {finite.sum():,} lie above 0.5.")
+    order = [int(row) for row in np.argsort(-out_of_domain, kind="stable") if finite[row]][:_SHOWN]
+    cards = []
+    for row in order:
+        name, value = str(galaxies.names[row]), number(float(out_of_domain[row]))
+        picture = photograph(galaxies.images[row], f"Galaxy {name}, out of domain {value}")
+        cards.append(Card(name, (picture,), (f"out of domain {value}",)))
+    return [
+        Gallery((Card("How strange the galaxies are", (plot,)),)),
+        Gallery(tuple(cards), "The strangest galaxies", width="small"),
+    ]

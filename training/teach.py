@@ -1,0 +1,72 @@
+"""Scores of trained networks where the volunteers' votes are not known: what a student learns from.
+
+References
+----------
+Xie et al. 2020, CVPR, "Self-training with Noisy Student improves ImageNet classification".
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from tqdm import tqdm
+
+from galaxytree.options import Options
+from training.arrays import Galaxies
+from training.bounds import agree
+from training.lessons import write_targets
+from training.predict import BATCH, Views, predict
+from training.runs import RunError
+from training.settings import DATA_FILE
+from training.trained import trained
+
+TARGETS_FILE = Path("data/targets.h5")
+
+
+class TeachSettings(Options):
+    """What `teach` is given."""
+
+    env_prefix: ClassVar[str] = "GALAXYTREE_TEACH_"
+
+    data: Annotated[Path, Field(description="Array file made by `prepare`")] = DATA_FILE
+    output: Annotated[Path, Field(description="File of scores to write")] = TARGETS_FILE
+    one_view: Annotated[bool, Field(description="Look at each galaxy once, not in eight orientations")] = False
+    agreeing: Annotated[bool, Field(description="Move scores to where what is known allows them")] = True
+
+
+def teach(runs: Sequence[Path], galaxies: Galaxies, settings: TeachSettings) -> dict[str, Any]:
+    """Score all galaxies that may be learnt from and of which a vote is not known; the mean over networks and views.
+
+    Returns
+    -------
+    dict
+        ``galaxies``: how many were scored; ``moved``: by how much what is known moved the scores, as an RMSE.
+
+    Raises
+    ------
+    RunError
+        If a run is missing, not finished, or was trained on other data.
+    """
+    teachers = []
+    for run in runs:
+        model, record = trained(run, galaxies.tree)
+        if record["data"]["sha256"] != galaxies.sha256:
+            # It may have seen what is set aside here.
+            msg = f"{settings.data} is not the file that {run} was trained on; name that one with --data"
+            raise RunError(msg)
+        teachers.append(model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    pupils = galaxies.where(galaxies.learning & np.isnan(galaxies.votes).any(axis=1))
+    views: Views = 1 if settings.one_view else 8
+    device = torch.device("cpu")
+    parts = [np.empty((0, len(galaxies.tree.columns)), np.float32)]
+    for first in tqdm(range(0, len(pupils), BATCH), unit="batch"):
+        images = pupils.images[first : first + BATCH]
+        parts.append(np.mean([predict(model, images, device, views) for model in teachers], axis=0))
+    said = np.concatenate(parts)
+    scores = agree(galaxies.tree, said, pupils.lower, pupils.upper) if settings.agreeing else said
+    write_targets(settings.output, [str(name) for name in pupils.names], scores, galaxies.tree.columns)
+    moved = float(np.sqrt(np.square(scores.astype(np.float64) - said).mean())) if len(pupils) else 0.0
+    return {"galaxies": len(pupils), "moved": moved}
