@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from galaxytree.options import Options
 from training.arrays import Galaxies
-from training.coverage import INTERVALS, coverage
+from training.coverage import INTERVALS, WEIGHT, coverage
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
-from training.networks.error_bars import KNOTS, ErrorBars
+from training.networks.error_bars import ErrorBars
 from training.networks.out_of_domain import OutOfDomain
 from training.predict import BATCH
 from training.runs import RunError, write_checkpoint, write_json
@@ -30,7 +30,8 @@ _AXES = 128
 _EPOCHS = 60
 _RATE = 3e-3
 _BATCH = 256
-_FACTORS = torch.logspace(math.log10(0.3), math.log10(3.0), 121)
+_TRUSTED = 300
+_SMALL = 1e-3
 
 
 class CalibrateSettings(Options):
@@ -81,17 +82,17 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
     seen, kept = _look(model, learnt), _look(model, aside)
 
     error_bars = _fitted(galaxies, seen, torch.from_numpy(learnt.votes))
-    _scale(error_bars, kept, torch.from_numpy(aside.votes))
+    _scale(error_bars, (seen, torch.from_numpy(learnt.votes)), (kept, torch.from_numpy(aside.votes)))
     strange = OutOfDomain(seen.statistics.shape[1], min(_AXES, seen.statistics.shape[1] - 1))
     strange.fit(seen.statistics)
     with torch.no_grad():
         strange.usual.copy_(torch.quantile(strange.distance(kept.statistics), 1 - settings.false_alarms))
-        uncertainty = error_bars(kept.features, kept.scores)
+        narrow, wide = error_bars(kept.features, kept.scores)
     facts = {
         "settings": settings.model_dump(mode="json"),
         "fitted_on": len(learnt),
         "calibrated_on": len(aside),
-        "coverage_on_those": coverage(galaxies.tree, kept.scores.numpy(), uncertainty.numpy(), aside.votes),
+        "coverage_on_those": coverage(galaxies.tree, kept.scores.numpy(), (narrow.numpy(), wide.numpy()), aside.votes),
     }
     write_checkpoint(
         settings.run / CALIBRATION_FILE, {"error_bars": error_bars.state_dict(), "out_of_domain": strange.state_dict()}
@@ -143,7 +144,7 @@ def _fitted(galaxies: Galaxies, seen: _Seen, votes: Tensor) -> ErrorBars:
     error_bars.train()
     for _ in range(_EPOCHS):
         for chosen in torch.split(torch.randperm(len(features)), _BATCH):
-            spread = error_bars.uncalibrated(features[chosen], scores[chosen])
+            spread = error_bars.spread(features[chosen], scores[chosen])
             nll = spread.log() + squared[chosen] / (2 * spread.square())
             loss = nll[known[chosen]].mean()
             optimizer.zero_grad(set_to_none=True)
@@ -154,32 +155,36 @@ def _fitted(galaxies: Galaxies, seen: _Seen, votes: Tensor) -> ErrorBars:
 
 
 @torch.no_grad()
-def _scale(error_bars: ErrorBars, kept: _Seen, votes: Tensor) -> None:
-    """Set the factors under which intervals hold as many votes as they promise, question by question.
+def _scale(error_bars: ErrorBars, fitted: tuple[_Seen, Tensor], kept: tuple[_Seen, Tensor]) -> None:
+    """Set the factors under which intervals hold as many votes as they promise.
 
-    From the lowest weight up, one knot after the other: it is set by the galaxies nearest to it.
+    How votes scatter about scores, in units of the spread, is told question by question by the many galaxies that were
+    learnt from; how much further they scatter about those of galaxies that were not, by the few that were kept. A
+    question's own difference counts as far as its number of galaxies bears it, the rest is what all have in common.
     """
-    spread = error_bars.uncalibrated(kept.features, kept.scores)
-    apart = (kept.scores - votes).abs() / spread
-    weights, known = error_bars.weights(kept.scores), ~votes.isnan()
+    for interval, (part, _) in enumerate(INTERVALS):
+        usual = _widths(error_bars, *fitted, part)
+        found = _widths(error_bars, *kept, part)
+        further = {
+            key: (math.log(width / usual[key][0]), count) for key, (width, count) in found.items() if key in usual
+        }
+        total = sum(count for _, count in further.values())
+        common = sum(more * count for more, count in further.values()) / total if total else 0.0
+        for (question, asked), (width, _) in usual.items():
+            more, count = further.get((question, asked), (common, 0))
+            trust = count / (count + _TRUSTED)
+            own = error_bars.tree.slices[question]
+            error_bars.factors[interval, asked, own] = width * math.exp(trust * more + (1 - trust) * common)
+
+
+def _widths(error_bars: ErrorBars, seen: _Seen, votes: Tensor, part: float) -> dict[tuple[str, int], tuple[float, int]]:
+    """Return a quantile of |vote - score| / spread, and of how many, by question: rarely asked (0) or asked (1)."""
+    apart = (seen.scores - votes).abs() / error_bars.spread(seen.features, seen.scores)
+    weights, known = error_bars.weights(seen.scores), ~votes.isnan()
+    found = {}
     for question, own in error_bars.tree.slices.items():
-        del question
-        nearest = (weights[:, own, None] - torch.tensor(KNOTS)).abs().argmin(dim=2)
-        whole = _factor(apart[:, own][known[:, own]])
-        for knot in range(len(KNOTS)):
-            chosen = (nearest == knot) & known[:, own]
-            count = int(chosen.sum())
-            # Few galaxies do not say much: they are held to what all say.
-            trust = count / (count + _BATCH)
-            own_factor = _factor(apart[:, own][chosen]) if count else whole
-            error_bars.factors[knot, own] = math.exp(trust * math.log(own_factor) + (1 - trust) * math.log(whole))
-
-
-def _factor(apart: Tensor) -> float:
-    """Return the factor whose intervals are least off the parts they promise, each in units of what is tolerable."""
-    held = [(apart[None] <= (_FACTORS * width)[:, None]).float().mean(dim=1) for _, width, _ in INTERVALS]
-    off = sum(
-        ((part - promised) / tolerable).square() for part, (promised, _, tolerable) in zip(held, INTERVALS, strict=True)
-    )
-    assert isinstance(off, Tensor)  # noqa: S101  (there are intervals)
-    return float(_FACTORS[off.argmin()])
+        for asked in (0, 1):
+            chosen = known[:, own] & ((weights[:, own] > WEIGHT) == bool(asked))
+            if count := int(chosen.any(dim=1).sum()):
+                found[question, asked] = (max(float(apart[:, own][chosen].quantile(part)), _SMALL), count)
+    return found

@@ -132,10 +132,10 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
         if settings.plot:
             plot_scores(unseen.tree, first.scores, unseen.votes, settings.plot)
         if settings.reliability:
-            if first.uncertainty is None:
+            if first.halves is None:
                 msg = f"{folder} gives no error bars to draw"
                 raise ModelFileError(msg)
-            plot_reliability(unseen.tree, first.scores, first.uncertainty, unseen.votes, settings.reliability)
+            plot_reliability(unseen.tree, first.scores, first.halves, unseen.votes, settings.reliability)
     if settings.format == "json":
         click.echo(as_json(evaluations, strange))
         return

@@ -66,7 +66,7 @@ class Evaluation:
     @classmethod
     def of(cls, tree: DecisionTree, predictions: Predictions, votes: Votes, views: Views = 1) -> "Evaluation":
         """Compare predictions with votes, float32 [N, columns]."""
-        scores, uncertainty, strange = predictions.scores, predictions.uncertainty, predictions.out_of_domain
+        scores, halves, strange = predictions.scores, predictions.halves, predictions.out_of_domain
         return cls(
             rmse(scores, votes),
             rmse_by_question(tree, scores, votes),
@@ -74,7 +74,7 @@ class Evaluation:
             agreement(tree, scores, votes),
             len(votes),
             views,
-            None if uncertainty is None else coverage(tree, scores, uncertainty, votes),
+            None if halves is None else coverage(tree, scores, halves, votes),
             None if strange is None else float((strange > FLAGGED).mean()),
         )
 
@@ -110,11 +110,11 @@ def as_json(evaluations: Sequence[Evaluation], strange: dict[str, tuple[float, i
 
 def coverage_lines(held: dict[str, Any]) -> list[str]:
     """Return what parts of the votes the error bars hold as text, a line each."""
-    promised = "  ".join(f"within {width:4.2f} ({part:.0%})" for part, width, _ in INTERVALS)
-    lines = [f"votes      {promised}   in standard errors; questions where their weight is over {WEIGHT}"]
+    promised = "  ".join(f"in their {part:.0%} interval" for part, _ in INTERVALS)
+    lines = [f"votes     {promised}   (a question's where its weight is over {WEIGHT})"]
     for name, found in held.items():
         parts = found["held"] or []
-        shown = "  ".join(f"{part:17.1%}" for part in parts) or "(nobody was asked)"
+        shown = "  ".join(f"{part:21.1%}" for part in parts) or "(nobody was asked)"
         lines.append(f"{name:8}  {shown}   of {found['votes']}")
     return lines
 

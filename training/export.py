@@ -167,7 +167,7 @@ def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, pat
             input_names=["images"],
             output_names=["scores"]
             if isinstance(model, GalaxyClassifier)
-            else ["scores", "uncertainty", "out_of_domain"],
+            else ["scores", "uncertainty", "uncertainty_95", "out_of_domain"],
             dynamic_shapes=({0: torch.export.Dim("N")},),
             verbose=False,
         )
@@ -226,7 +226,7 @@ def _measured(path: Path, galaxies: Galaxies, difference: float, compared: int) 
     }
     if one.coverage is not None:
         measured["error_bars"] = {
-            "promised": [{"part": part, "standard_errors": width} for part, width, _ in INTERVALS],
+            "promised": [part for part, _ in INTERVALS],
             "one_view": one.coverage,
             "eight_views": eight.coverage,
         }

@@ -37,27 +37,44 @@ def plot_scores(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> 
     _save(figure, panels[len(tree.questions) :], path)
 
 
-def plot_reliability(tree: DecisionTree, scores: Votes, uncertainty: Votes, votes: Votes, path: Path) -> None:
-    """Draw what part of the votes lies within so many standard errors, against what a normal distribution promises.
+def plot_reliability(tree: DecisionTree, scores: Votes, halves: tuple[Votes, Votes], votes: Votes, path: Path) -> None:
+    """Draw what part of the votes lies within intervals of other widths than the two that are given, too.
 
-    One panel a question, over the galaxies that give it a weight over `training.coverage.WEIGHT`; a second line shows
-    the root mean square of the residuals in bins of the standard error that was promised.
+    One panel a question, over the galaxies that give it a weight over `training.coverage.WEIGHT`. Between and beyond
+    the two given half widths, marked by dots, others are reached as on a normal distribution. A second line has the root
+    mean square of the residuals in bins of the standard error.
+
+    Parameters
+    ----------
+    tree : DecisionTree
+    scores, votes : float32, shape [N, columns]
+    halves : tuple of float32, shape [N, columns]
+        Half the widths of the intervals in `training.coverage.INTERVALS`.
+    path : Path
     """
     figure, panels = _panels(tree)
-    apart = (votes.astype(np.float64) - scores) / uncertainty
-    weights = tree.weights(scores)
+    apart, weights = np.abs(votes.astype(np.float64) - scores), tree.weights(scores)
+    (_, narrow), (_, wide) = INTERVALS
     widths = np.linspace(0, 3, 61)
-    promised = np.array([_within(width) for width in widths])
+    promised = [_within(width) for width in widths]
     for number, (question, panel) in enumerate(zip(tree.questions, panels, strict=False)):
         own = tree.slices[question.id]
         chosen = ~np.isnan(votes[:, own]) & (weights[:, number] > WEIGHT)[:, None]
         panel.plot([0, 1], [0, 1], color="0.6", lw=0.8)
         if chosen.any():
-            distances = np.abs(apart[:, own][chosen])
-            panel.plot(promised, [(distances <= width).mean() for width in widths], label="votes in the interval")
-            for part, width, _ in INTERVALS:
-                panel.plot(part, (distances <= width).mean(), "o", ms=4, color="black")
-            bars, errors = _binned(uncertainty[:, own][chosen], (votes - scores)[:, own][chosen])
+            distances = apart[:, own][chosen]
+            small, large = (each[:, own][chosen] for each in halves)
+            half = [np.interp(width, (0, narrow, wide), (0, 1, 2)) for width in widths]
+            found = [
+                (distances <= (small * part if part <= 1 else small + (large - small) * (part - 1))).mean()
+                if width <= wide
+                else (distances <= large * width / wide).mean()
+                for part, width in zip(half, widths, strict=True)
+            ]
+            panel.plot(promised, found, label="votes in the interval")
+            for (part, _), given in zip(INTERVALS, (small, large), strict=True):
+                panel.plot(part, (distances <= given).mean(), "o", ms=4, color="black")
+            bars, errors = _binned(small, distances)
             panel.plot(3 * bars, 3 * errors, "s--", ms=3, lw=0.8, label="3 x residual, by 3 x standard error")
         panel.set_title(question.id, fontsize=10)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -72,7 +89,7 @@ def _within(width: float) -> float:
     return math.erf(width / math.sqrt(2))
 
 
-def _binned(promised: Votes, residuals: Votes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _binned(promised: Votes, residuals: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return root mean squares of what is promised and of the residuals in bins of equal numbers."""
     parts = np.array_split(np.argsort(promised), min(_BINS, len(promised)))
     mean = [(np.square(promised[part]).mean(), np.square(residuals[part]).mean()) for part in parts]

@@ -19,6 +19,7 @@ VIEWS: tuple[Views, ...] = (1, 8)
 
 BATCH = 250
 _SCORES = "scores"
+_OPTIONAL = ("uncertainty", "uncertainty_95", "out_of_domain")
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,25 @@ class Predictions:
     ----------
     scores : float32, shape [N, columns]
     uncertainty : float32, shape [N, columns], or None
-        Standard error of each score, where the file gives one.
+        Standard error of each score, where the file gives one: 68 % of the votes lie within it.
+    uncertainty_95 : float32, shape [N, columns], or None
+        The same for 95 % of the votes.
     out_of_domain : float32, shape [N], or None
         How unlike the galaxies of the training an image is, from 0 to 1, where the file says it.
     """
 
     scores: NDArray[np.float32]
     uncertainty: NDArray[np.float32] | None = None
+    uncertainty_95: NDArray[np.float32] | None = None
     out_of_domain: NDArray[np.float32] | None = None
+
+    @property
+    def halves(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Half the widths of the intervals that hold 68 % and 95 % of the votes; normal ones where the file has one."""
+        if self.uncertainty is None:
+            return None
+        wide = self.uncertainty_95
+        return self.uncertainty, self.uncertainty * np.float32(1.96) if wide is None else wide
 
 
 def orientations(images: NDArray[np.uint8], views: Views) -> Iterator[NDArray[np.uint8]]:
@@ -65,7 +77,7 @@ def predict(model: nn.Module, images: Pixels, device: torch.device, views: Views
 def predict_onnx(model: Path, images: Pixels, views: Views = 1) -> Predictions:
     """Score images [N, S, S, 3] with an ONNX file on the CPU.
 
-    Over eight views, scores and `out_of_domain` are means, and `uncertainty` the root of the mean square.
+    Over eight views, scores and `out_of_domain` are means, and the error bars roots of mean squares.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
@@ -75,11 +87,11 @@ def predict_onnx(model: Path, images: Pixels, views: Views = 1) -> Predictions:
         for name, values in zip(names, zip(*seen, strict=True), strict=True):
             found[name].append(_mean(name)(np.stack(values).astype(np.float64)))
     whole = {name: np.concatenate(values).astype(np.float32) for name, values in found.items()}
-    return Predictions(whole[_SCORES], whole.get("uncertainty"), whole.get("out_of_domain"))
+    return Predictions(whole[_SCORES], *(whole.get(name) for name in _OPTIONAL))
 
 
 def _mean(output: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    if output == "uncertainty":
+    if output.startswith("uncertainty"):
         return lambda values: np.asarray(np.sqrt(np.square(values).mean(axis=0)))
     return lambda values: np.asarray(values.mean(axis=0))
 

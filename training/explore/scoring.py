@@ -65,7 +65,8 @@ class Model:
 
     def _check_shapes(self, predictions: Predictions, count: int) -> None:
         row = (count, len(self.card.columns))
-        for name, shape in {"scores": row, "uncertainty": row, "out_of_domain": (count,)}.items():
+        wanted = {"scores": row, "uncertainty": row, "uncertainty_95": row, "out_of_domain": (count,)}
+        for name, shape in wanted.items():
             found = getattr(predictions, name)
             if found is not None and found.shape != shape:
                 msg = f"{self.file} gives {name} of the shape {list(found.shape)}, not {list(shape)}"

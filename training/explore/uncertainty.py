@@ -36,23 +36,23 @@ def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
     """Show the coverage of the error bars, if the model gives any, and what it takes for out of its domain."""
     name, title = "uncertainty", "Whether the error bars hold"
     blocks: list[Gallery] = []
-    if predictions.uncertainty is None:
+    if (halves := predictions.halves) is None:
         text = ["This model gives no error bars: its file has no output named uncertainty."]
     else:
         deviation = deviations(predictions, galaxies.votes)
         unusable = int((np.isfinite(galaxies.votes) & ~np.isfinite(deviation)).sum())
         text = [
             (
-                "With each score the model gives a standard error. If they hold, 68 % of the votes lie within one of "
-                "them, and 95 % within two, on every question. Fewer means that the model is too sure of itself, "
-                "more that it is too careful."
+                "With each score the model gives error bars. If they hold, 68 % of the votes lie within the narrow "
+                "ones, and 95 % within the wide ones, on every question. Fewer means that the model is too sure of "
+                "itself, more that it is too careful."
             ),
             *([f"{counted(unusable, 'vote')} left out: the standard error there is not above 0."] if unusable else []),
         ]
         blocks.append(
             Gallery(
                 (
-                    Card("Votes within each interval", (_coverage(galaxies, predictions.scores, deviation),)),
+                    Card("Votes within each interval", (_coverage(galaxies, predictions.scores, halves),)),
                     Card("Distance of the votes from the scores", (_histogram(deviation),)),
                 )
             )
@@ -66,13 +66,14 @@ def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
     return Part(name, title, tuple(text), tuple(blocks))
 
 
-def _coverage(galaxies: Galaxies, scores: NDArray[np.float32], deviation: NDArray[np.float64]) -> Drawing:
+def _coverage(
+    galaxies: Galaxies, scores: NDArray[np.float32], halves: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> Drawing:
     tree = galaxies.tree
-    # In units of the standard error votes lie `deviation` away from the scores, with an error of 1.
-    found = coverage(tree, scores, np.ones_like(scores), (scores + deviation).astype(np.float32))
+    found = coverage(tree, scores, halves, galaxies.votes)
     figure, axes = panel(4.6, 0.27 * len(tree.questions) + 1.1)
     rows, read = np.arange(len(tree.questions)), []
-    for place, ((promised, _, _), marker, colour) in enumerate(zip(INTERVALS, "os", (VOTES, SCORES), strict=True)):
+    for place, ((promised, _), marker, colour) in enumerate(zip(INTERVALS, "os", (VOTES, SCORES), strict=True)):
         held = [found[question]["held"] for question in tree.slices]
         parts = np.array([np.nan if each is None else each[place] for each in held])
         axes.axvline(100 * promised, color=colour, lw=1, ls="--")

@@ -139,8 +139,8 @@ class CalibratedClassifier(nn.Module):
         self.error_bars = error_bars
         self.out_of_domain = out_of_domain
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map uint8 images [N, H, W, 3] to scores [N, columns], standard errors [N, columns] and numbers [N]."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Map uint8 images [N, H, W, 3] to scores and two half widths, [N, columns] each, and numbers [N]."""
         features, statistics = self.classifier.with_statistics(self.view(images))
         scores = self.classifier.scores(self.classifier.classifier(features))
-        return scores, self.error_bars(features, scores), self.out_of_domain(statistics)
+        return scores, *self.error_bars(features, scores), self.out_of_domain(statistics)

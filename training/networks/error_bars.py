@@ -7,8 +7,6 @@ for the logarithm of the spread. Kuleshov et al. 2018, ICML, "Accurate uncertain
 calibrated regression": recalibration on data of its own.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
@@ -16,12 +14,15 @@ from galaxytree.decision_tree import DecisionTree
 
 _FLOOR = 1e-3
 _SMALLEST, _LARGEST = -7.0, 0.0
-KNOTS = (0.0, 0.1, 0.3, 1.0)
-"""Weights of a question between which the recalibration is linear."""
+RARE, ASKED = 0.07, 0.13
+"""Up to the first weight a question counts as rarely asked, from the second on as asked; a mix of both between them."""
+
+INTERVALS = 2
+"""How many half widths of intervals are given: that of 68 % of the votes, and that of 95 %."""
 
 
 class ErrorBars(nn.Module):
-    """Features and scores of images to the standard error of each score.
+    """Features and scores of images to intervals about each score that hold 68 % and 95 % of the votes.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ class ErrorBars(nn.Module):
             nn.Linear(components + 2 * columns, hidden), nn.SiLU(), nn.Dropout(0.1), nn.Linear(hidden, columns)
         )
         self.own = nn.Parameter(torch.zeros(3, columns))
-        # Factors for each column at each knot, found last of all, on data of their own.
-        self.register_buffer("factors", torch.ones(len(KNOTS), columns))
+        # For each interval, for questions that are rarely asked and those that are asked: found last, on other data.
+        self.register_buffer("factors", torch.ones(INTERVALS, 2, columns))
         parents = [
             columns if question.parent is None else tree.index[question.parent]
             for question in tree.questions
@@ -63,8 +64,8 @@ class ErrorBars(nn.Module):
         padded = torch.cat([scores, torch.ones_like(scores[:, :1])], dim=1)
         return padded[:, self.parents]
 
-    def uncalibrated(self, features: Tensor, scores: Tensor) -> Tensor:
-        """Return standard errors before the recalibration: [N, columns]."""
+    def spread(self, features: Tensor, scores: Tensor) -> Tensor:
+        """Return standard deviations of votes about scores, before the calibration: [N, columns]."""
         seen = (features - self.mean) @ self.components
         weights = self.weights(scores)
         share, rest = (scores + _FLOOR).log(), ((weights - scores).clamp(min=0) + _FLOOR).log()
@@ -73,15 +74,9 @@ class ErrorBars(nn.Module):
         spread: Tensor = logarithm.clamp(_SMALLEST, _LARGEST).exp()
         return spread
 
-    def forward(self, features: Tensor, scores: Tensor) -> Tensor:
-        """Map features [N, features] and scores [N, columns] to standard errors [N, columns]."""
-        return self.uncalibrated(features, scores) * self.correction(scores)
-
-    def correction(self, scores: Tensor) -> Tensor:
-        """Return the factors of the recalibration, linear in the weight of the question between the knots."""
-        weights = self.weights(scores)
-        factors = self.factors[0].expand_as(weights)
-        for number, (left, right) in enumerate(pairwise(KNOTS)):
-            part = ((weights - left) / (right - left)).clamp(0, 1)
-            factors = factors + part * (self.factors[number + 1] - self.factors[number])
-        return factors
+    def forward(self, features: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features [N, features] and scores [N, columns] to both half widths: [N, columns] each."""
+        spread = self.spread(features, scores)
+        asked = ((self.weights(scores) - RARE) / (ASKED - RARE)).clamp(0, 1)
+        narrow, wide = (spread * (own[0] + asked * (own[1] - own[0])) for own in self.factors)
+        return narrow, wide
