@@ -61,6 +61,7 @@ _SCORES = _Output("scores")
 _OUTPUTS = (
     _SCORES,
     _Output("uncertainty", least=0, otherwise="negative"),
+    _Output("uncertainty_95", least=0, otherwise="negative"),
     _Output("out_of_domain", of_columns=False, least=0, most=1, otherwise="not between 0 and 1"),
 )
 """Everything that a network may answer; only the scores must be there."""

@@ -126,17 +126,47 @@ def _card(folder: Path) -> str:
     ]
     if not metrics:
         return "\n".join([*lines, "It was not measured: its data set no galaxies aside for validation.", ""])
-    lines += [
-        f"Measured with `{metrics['command']}` on {metrics['split']}: **RMSE {metrics['rmse']:.4f}** with one view.",
+    return "\n".join([*lines, *_figures(model), ""])
+
+
+def _figures(model: ModelCard) -> list[str]:
+    """Return what was measured, as far as the model has it."""
+    metrics, questions = model.metrics, load_tree(model.tree).questions
+    eight = metrics.get("eight_views")
+    views = f"**RMSE {metrics['rmse']:.4f}** with one view" + (f", **{eight['rmse']:.4f}** with eight" if eight else "")
+    lines = [
+        f"Measured with `{metrics['command']}` on {metrics['split']}: {views}.",
         "",
-        "| question | RMSE | agrees with the volunteers' majority, where most were asked |",
-        "|---|---|---|",
+        "| question | RMSE | "
+        + ("eight views | " if eight else "")
+        + "agrees with the volunteers' majority, where most were asked |",
+        "|---|---|---|---|" if eight else "|---|---|---|",
     ]
-    for question in load_tree(model.tree).questions:
+    for question in questions:
         agrees = metrics["agreement_with_majority"].get(question.id)
         part = f"{agrees['part']:.1%} of {agrees['galaxies']} galaxies" if agrees else "nobody was asked"
-        lines.append(f"| {question.id} {question.text} | {metrics['rmse_by_question'][question.id]:.4f} | {part} |")
-    return "\n".join([*lines, ""])
+        errors = [metrics["rmse_by_question"], *([eight["rmse_by_question"]] if eight else [])]
+        shown = " | ".join(f"{each[question.id]:.4f}" for each in errors)
+        lines.append(f"| {question.id} {question.text} | {shown} | {part} |")
+    if bars := metrics.get("error_bars"):
+        promised = " | ".join(
+            f"{part:.0%} interval, {views}" for views in ("one view", "eight") for part in bars["promised"]
+        )
+        lines += [
+            "",
+            "What part of the votes the error bars hold; a question's where the scores give it a weight over 0.1:",
+            "",
+            f"| votes | {promised} | number |",
+            "|---|---|---|---|---|---|",
+        ]
+        for name, one in bars["one_view"].items():
+            if one["held"]:
+                held = [*one["held"], *(bars["eight_views"][name]["held"] or ())]
+                lines.append(f"| {name} | {' | '.join(f'{part:.1%}' for part in held)} | {one['votes']} |")
+    if flagged := metrics.get("out_of_domain"):
+        lines += ["", "What part is flagged as out of domain:", "", "| pictures | flagged | number |", "|---|---|---|"]
+        lines += [f"| {what} | {each['flagged']:.1%} | {each['pictures']} |" for what, each in flagged.items()]
+    return lines
 
 
 def _text(value: object) -> str:
@@ -164,7 +194,7 @@ def answer() -> str:
     )
 
 
-_TABLES = ("scores", "uncertainty")
+_TABLES = ("scores", "uncertainty", "uncertainty_95")
 _KEPT = ("model", "image", "views", *_TABLES, "out_of_domain")
 
 

@@ -28,8 +28,11 @@ class Prediction:
     scores
         float64, shape [columns].
     uncertainty
-        float64, shape [columns]: the standard error of each score, what the volunteers' weighted vote fraction differs
-        from it by for this image; None of a network that doesn't say.
+        float64, shape [columns]: half the width of the interval about each score that holds 68 % of the volunteers'
+        votes, weighted as the scores are: a standard error; None of a network that doesn't say.
+    uncertainty_95
+        float64, shape [columns]: the same for 95 % of the votes, or None. It is a value of its own, since votes are
+        not normally distributed about scores: if they were, it would be 1.96 times `uncertainty`.
     out_of_domain
         From 0 to 1: how unlike the images that the network was trained on this one is; None of one that doesn't say.
     views
@@ -38,6 +41,7 @@ class Prediction:
 
     scores: NDArray[np.float64]
     uncertainty: NDArray[np.float64] | None = None
+    uncertainty_95: NDArray[np.float64] | None = None
     out_of_domain: float | None = None
     views: int = 1
 
@@ -50,7 +54,7 @@ class Predictions:
     ----------
     scores
         float32, shape [N, columns].
-    uncertainty
+    uncertainty, uncertainty_95
         float32, shape [N, columns], or None; see `Prediction`.
     out_of_domain
         float32, shape [N], or None; see `Prediction`.
@@ -58,6 +62,7 @@ class Predictions:
 
     scores: NDArray[np.float32]
     uncertainty: NDArray[np.float32] | None = None
+    uncertainty_95: NDArray[np.float32] | None = None
     out_of_domain: NDArray[np.float32] | None = None
 
     def over_views(self, rows: slice = slice(None)) -> Prediction:
@@ -70,9 +75,16 @@ class Predictions:
         Averages are taken in float64, in which the order of the views makes no difference to speak of.
         """
         scores = self.scores[rows].astype(np.float64)
-        uncertainty = out_of_domain = None
-        if self.uncertainty is not None:
-            uncertainty = np.sqrt(np.square(self.uncertainty[rows].astype(np.float64)).mean(axis=0))
-        if self.out_of_domain is not None:
-            out_of_domain = float(self.out_of_domain[rows].astype(np.float64).mean())
-        return Prediction(scores.mean(axis=0), uncertainty, out_of_domain, len(scores))
+        unlike = None if self.out_of_domain is None else float(self.out_of_domain[rows].astype(np.float64).mean())
+        return Prediction(
+            scores.mean(axis=0),
+            uncertainty=None if self.uncertainty is None else _root_mean_square(self.uncertainty[rows]),
+            uncertainty_95=None if self.uncertainty_95 is None else _root_mean_square(self.uncertainty_95[rows]),
+            out_of_domain=unlike,
+            views=len(scores),
+        )
+
+
+def _root_mean_square(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.square(rows.astype(np.float64)).mean(axis=0)
+    return np.sqrt(mean)

@@ -52,7 +52,12 @@ class AnswerScore(_Message):
     label: str
     score: Annotated[float, Field(description="Part of all voters, weighted as in the Kaggle challenge")]
     fraction: Annotated[float, Field(description="score / weight: part of those who were asked")]
-    uncertainty: Annotated[float | None, Field(description="Standard error of the score", ge=0)] = None
+    uncertainty: Annotated[
+        float | None, Field(description="68 % of the volunteers' votes lie within score ± uncertainty", ge=0)
+    ] = None
+    uncertainty_95: Annotated[
+        float | None, Field(description="95 % of the volunteers' votes lie within score ± uncertainty_95", ge=0)
+    ] = None
 
 
 class QuestionScores(_Message):
@@ -67,8 +72,8 @@ class QuestionScores(_Message):
 class Classification(_Message):
     """The answer for one image.
 
-    `questions`, `path` and `summary` are left out for ``detail=scores``; `uncertainty` and `out_of_domain` where the
-    model doesn't say.
+    `questions`, `path` and `summary` are left out for ``detail=scores``; `uncertainty`, `uncertainty_95` and
+    `out_of_domain` where the model doesn't say.
     """
 
     model: ModelName
@@ -80,8 +85,15 @@ class Classification(_Message):
     uncertainty: Annotated[
         dict[str, float] | None,
         Field(
-            description="Standard error of each score: what the volunteers' vote fraction, weighted as the score is, "
-            "differs from it by for this image; of models that say so"
+            description="Standard error of each score: 68 % of the volunteers' votes, weighted as the scores are, lie "
+            "within score ± uncertainty, as measured on the validation split (model card); of models that say so"
+        ),
+    ] = None
+    uncertainty_95: Annotated[
+        dict[str, float] | None,
+        Field(
+            description="95 % of the volunteers' votes lie within score ± uncertainty_95, which is often more than "
+            "1.96 times uncertainty, since votes are not normally distributed about scores; of models that say so"
         ),
     ] = None
     out_of_domain: Annotated[
@@ -117,16 +129,20 @@ class Classification(_Message):
             Whether to give questions, path and summary beside the scores.
         """
         exact = tree.normalise(prediction.scores)
-        uncertainty, out_of_domain = prediction.uncertainty, prediction.out_of_domain
-        unlike = None if out_of_domain is None else round(out_of_domain, DECIMALS)
+        unlike = None if prediction.out_of_domain is None else round(prediction.out_of_domain, DECIMALS)
+        uncertainty, uncertainty_95 = (
+            None if values is None else _named(tree, values)
+            for values in (prediction.uncertainty, prediction.uncertainty_95)
+        )
         return cls(
             model=model,
             image=image,
             views=prediction.views,
             scores=_named(tree, exact),
-            uncertainty=None if uncertainty is None else _named(tree, uncertainty),
+            uncertainty=uncertainty,
+            uncertainty_95=uncertainty_95,
             out_of_domain=unlike,
-            questions=_questions(tree, exact, uncertainty) if full else None,
+            questions=_questions(tree, exact, uncertainty or {}, uncertainty_95 or {}) if full else None,
             path=tuple(tree.path(exact)) if full else None,
             summary=summarise(tree, exact, unlike) if full else None,
         )
@@ -137,7 +153,7 @@ def _named(tree: DecisionTree, values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _questions(
-    tree: DecisionTree, scores: NDArray[np.float64], uncertainty: NDArray[np.float64] | None
+    tree: DecisionTree, scores: NDArray[np.float64], uncertainty: dict[str, float], uncertainty_95: dict[str, float]
 ) -> tuple[QuestionScores, ...]:
     fractions, weights = tree.fractions(scores), tree.weights(scores)
 
@@ -148,7 +164,8 @@ def _questions(
             label=one.label,
             score=round(float(scores[place]), DECIMALS),
             fraction=round(float(fractions[place]), DECIMALS),
-            uncertainty=None if uncertainty is None else round(float(uncertainty[place]), DECIMALS),
+            uncertainty=uncertainty.get(one.id),
+            uncertainty_95=uncertainty_95.get(one.id),
         )
 
     return tuple(

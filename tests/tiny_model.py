@@ -30,7 +30,7 @@ def write_model(
 ) -> Path:
     """Write a model whose scores depend on the picture, and add up unless `consistent` is false; return its folder.
 
-    Its answers depend on which way up the picture is. Its uncertainties are a part of the raw outputs' size, and the
+    Its answers depend on which way up the picture is. Its uncertainties are parts of the raw outputs' size, and the
     brighter a picture, the more out of its domain it is. `plus` is added to outputs, of which those of unknown names
     are the scores.
     """
@@ -77,6 +77,7 @@ def _network(
         "flat": np.array([-1, CELLS * CELLS * 3], np.int64),
         "weights": (factor * random.normal(size=(CELLS * CELLS * 3, columns))).astype(np.float32),
         "to_uncertainty": np.array(0.01, np.float32),
+        "to_uncertainty_95": np.array(0.025, np.float32),
         "each": np.array([1], np.int64),
         "half": np.array(0.5, np.float32),
         "steep": np.array(8, np.float32),
@@ -105,10 +106,10 @@ def _network(
 
 
 def _answer(output: str, scores: str) -> list[onnx.NodeProto]:
-    if output == "uncertainty":
+    if output in {"uncertainty", "uncertainty_95"}:
         return [
-            helper.make_node("Abs", ["raw"], ["sizes"]),
-            helper.make_node("Mul", ["sizes", "to_uncertainty"], [output]),
+            helper.make_node("Abs", ["raw"], [f"{output}.sizes"]),
+            helper.make_node("Mul", [f"{output}.sizes", f"to_{output}"], [output]),
         ]
     if output == "out_of_domain":
         return [

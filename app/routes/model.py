@@ -36,7 +36,10 @@ class RunningModel(ModelCard):
     input: ModelInput
     outputs: Annotated[
         tuple[str, ...],
-        Field(description="Names of the ONNX graph's outputs", examples=[["scores", "uncertainty", "out_of_domain"]]),
+        Field(
+            description="Names of the ONNX graph's outputs",
+            examples=[["scores", "uncertainty", "uncertainty_95", "out_of_domain"]],
+        ),
     ]
     views: Annotated[
         int,

@@ -125,8 +125,8 @@ def test_more_views_than_a_run_has_room_for_do_not_wait_for_ever() -> None:
 
 def test_each_image_is_averaged_over_its_own_views() -> None:
     def answers(images: NDArray[np.uint8]) -> Predictions:
-        rows = images[:, 0, 0, :].astype(np.float32) / 100
-        return Predictions(rows, uncertainty=rows, out_of_domain=rows[:, 0])
+        rows = (images[:, 0, 0, :] / 100).astype(np.float32)
+        return Predictions(rows, uncertainty=rows, uncertainty_95=2 * rows, out_of_domain=rows[:, 0])
 
     async def ask() -> None:
         batcher = Batcher(answers, max_batch=16)
@@ -136,6 +136,7 @@ def test_each_image_is_averaged_over_its_own_views() -> None:
         assert one.prediction.uncertainty == pytest.approx([0.9] * 3)
         assert eight.prediction.scores == pytest.approx([0.35] * 3)
         assert eight.prediction.uncertainty == pytest.approx([np.sqrt(0.175)] * 3)
+        assert eight.prediction.uncertainty_95 == pytest.approx([2 * np.sqrt(0.175)] * 3)
         assert eight.prediction.out_of_domain == pytest.approx(0.35)
         batcher.close()
 

@@ -39,7 +39,9 @@ def test_what_an_answer_holds(http: httpx.Client) -> None:
     assert answer["image"] == {"sha256": digest, "format": "JPEG", "width": 424, "height": 424}
     assert answer["views"] == 1
     assert len(answer["questions"]) == 11
-    assert not {"uncertainty", "out_of_domain"} & (set(answer) | set(answer["questions"][0]["answers"][0]))
+    assert not {"uncertainty", "uncertainty_95", "out_of_domain"} & (
+        set(answer) | set(answer["questions"][0]["answers"][0])
+    )
     assert set(answer["path"]) <= set(TREE.columns)
     assert answer["summary"].endswith(".")
 

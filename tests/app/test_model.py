@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ def test_a_model_for_each_tree(tmp_path: Path, tree: str) -> None:
     model.warm_up(3)
     predictions = model.predict(NOISE)
     scores = predictions.scores
-    assert (predictions.uncertainty, predictions.out_of_domain) == (None, None)
+    assert (predictions.uncertainty, predictions.uncertainty_95, predictions.out_of_domain) == (None, None, None)
     assert scores.shape == (5, len(load_tree(tree).columns))
     load_tree(tree).check(scores, 1e-5)
     assert np.ptp(scores, axis=0).max() > 0.001
@@ -74,28 +74,35 @@ def test_an_output_of_another_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tree", ["galaxy-zoo-2", "candels"])
-@pytest.mark.parametrize("outputs", [*permutations(("scores", "uncertainty", "out_of_domain"))])
+@pytest.mark.parametrize("outputs", [*permutations(("scores", "uncertainty", "uncertainty_95", "out_of_domain"))])
 def test_what_else_a_model_answers_in_any_order(tmp_path: Path, tree: str, outputs: tuple[str, ...]) -> None:
     plain = Model(ModelFolder.open(write_model(tmp_path / "plain", tree=tree)), ON_CPU, 1)
     model = Model(ModelFolder.open(write_model(tmp_path / "m", tree=tree, outputs=outputs)), ON_CPU, 1)
     model.warm_up(2)
-    assert (plain.outputs, model.outputs) == (("scores",), ("scores", "uncertainty", "out_of_domain"))
+    assert (plain.outputs, model.outputs) == (
+        ("scores",),
+        ("scores", "uncertainty", "uncertainty_95", "out_of_domain"),
+    )
     predictions = model.predict(NOISE)
     assert predictions.uncertainty is not None
+    assert predictions.uncertainty_95 is not None
     assert predictions.out_of_domain is not None
     np.testing.assert_array_equal(predictions.scores, plain.predict(NOISE).scores)
     assert predictions.uncertainty.shape == predictions.scores.shape
     assert predictions.uncertainty.max() > predictions.uncertainty.min() >= 0
+    np.testing.assert_allclose(predictions.uncertainty_95, 2.5 * predictions.uncertainty, rtol=1e-5)
     assert predictions.out_of_domain.shape == (5,)
     black_and_white = np.stack([np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)])
     assert model.predict(black_and_white).out_of_domain == pytest.approx([0.018, 0.982], abs=1e-3)
 
 
-def test_one_of_the_two_is_enough(tmp_path: Path) -> None:
-    model = Model(ModelFolder.open(write_model(tmp_path / "m", outputs=("scores", "out_of_domain"))), ON_CPU, 1)
-    predictions = model.predict(NOISE)
-    assert predictions.uncertainty is None
-    assert predictions.out_of_domain is not None
+@pytest.mark.parametrize("number", [1, 2])
+def test_any_of_them_is_enough(tmp_path: Path, number: int) -> None:
+    every = {"uncertainty", "uncertainty_95", "out_of_domain"}
+    for some in combinations(sorted(every), number):
+        folder = write_model(tmp_path / "-".join(some), outputs=("scores", *some))
+        predictions = Model(ModelFolder.open(folder), ON_CPU, 1).predict(NOISE)
+        assert {name for name in every if getattr(predictions, name) is not None} == set(some)
 
 
 def test_an_output_that_nobody_knows(tmp_path: Path) -> None:
@@ -115,6 +122,11 @@ def test_without_scores(tmp_path: Path) -> None:
             "uncertainty",
             36,
             "has the output uncertainty tensor(float) ['N', 36], not uncertainty tensor(float) ['N', 37]",
+        ),
+        (
+            "uncertainty_95",
+            36,
+            "has the output uncertainty_95 tensor(float) ['N', 36], not uncertainty_95 tensor(float) ['N', 37]",
         ),
         (
             "out_of_domain",
@@ -143,6 +155,8 @@ def test_an_output_of_another_shape(tmp_path: Path, output: str, width: int, say
         ("uncertainty", float("nan"), "values of uncertainty that are not finite"),
         ("uncertainty", float("inf"), "values of uncertainty that are not finite"),
         ("uncertainty", -10.0, "values of uncertainty that are negative"),
+        ("uncertainty_95", float("nan"), "values of uncertainty_95 that are not finite"),
+        ("uncertainty_95", -20.0, "values of uncertainty_95 that are negative"),
         ("out_of_domain", float("nan"), "values of out_of_domain that are not finite"),
         ("out_of_domain", 1.0, "values of out_of_domain that are not between 0 and 1"),
         ("out_of_domain", -1.0, "values of out_of_domain that are not between 0 and 1"),
@@ -156,7 +170,7 @@ def test_values_that_cannot_be(tmp_path: Path, output: str, plus: float, says: s
 
 
 def test_bounds_that_are_missed_by_a_rounding(tmp_path: Path) -> None:
-    plus = {"uncertainty": -9e-6, "out_of_domain": 9e-6}
+    plus = {"uncertainty": -9e-6, "uncertainty_95": -9e-6, "out_of_domain": 9e-6}
     folder = write_model(tmp_path / "m", outputs=("scores", *plus), factor=0.0, plus=plus)
     network = onnx.load(folder / MODEL_FILE)
     (steep,) = (one for one in network.graph.initializer if one.name == "steep")
@@ -164,7 +178,9 @@ def test_bounds_that_are_missed_by_a_rounding(tmp_path: Path) -> None:
     model = Model(ModelFolder.open(rewritten(folder, network)), ON_CPU, 1)
     predictions = model.predict(np.full((1, 32, 32, 3), 255, np.uint8))
     assert predictions.uncertainty is not None
+    assert predictions.uncertainty_95 is not None
     assert (predictions.uncertainty == 0).all()
+    assert (predictions.uncertainty_95 == 0).all()
     assert predictions.out_of_domain == pytest.approx([1.0], abs=0)
 
 

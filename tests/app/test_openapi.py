@@ -69,6 +69,6 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
     assert parameters["views"]["schema"]["enum"] == [1, 8]
     assert not parameters["views"]["required"]
     answer = openapi["components"]["schemas"]["Classification"]["properties"]
-    assert all(answer[name]["description"] for name in ("views", "uncertainty", "out_of_domain"))
+    assert all(answer[name]["description"] for name in ("views", "uncertainty", "uncertainty_95", "out_of_domain"))
     body = openapi["paths"]["/classify"]["post"]["requestBody"]["content"]
     assert set(body) == {"image/jpeg", "image/png", "multipart/form-data"}

@@ -19,7 +19,8 @@ from tests.servers import Process, load_held, serving, threaded, wait_for
 from tests.tiny_model import write_model
 
 TREE = load_tree("galaxy-zoo-2")
-ALL_OUTPUTS = ("out_of_domain", "scores", "uncertainty")
+ALL_OUTPUTS = ("out_of_domain", "uncertainty_95", "scores", "uncertainty")
+INTERVALS = ("uncertainty", "uncertainty_95")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_a_picture_that_is_turned_or_mirrored_gets_the_same_answer(rich: Process
     TREE.check(np.array(list(first["scores"].values())), 1e-6)
     for other in others:
         assert difference(first["scores"], other["scores"]) <= 1e-5
-        assert difference(first["uncertainty"], other["uncertainty"]) <= 1e-5
+        assert all(difference(first[width], other[width]) <= 1e-5 for width in INTERVALS)
         assert abs(first["out_of_domain"] - other["out_of_domain"]) <= 1e-5
         assert (first["summary"], first["path"]) == (other["summary"], other["path"])
 
@@ -83,9 +84,11 @@ def test_it_is_the_average_of_what_each_orientation_gets_alone(rich: Process) ->
     alone = [ask(rich, encode(each, "PNG"), views=1) for each in orientations(picture)]
     together = ask(rich, encode(picture, "PNG"), views=8)
     for name in TREE.columns:
-        scores, errors = ([each[field][name] for each in alone] for field in ("scores", "uncertainty"))
+        scores = [each["scores"][name] for each in alone]
         assert together["scores"][name] == pytest.approx(np.mean(scores), abs=1e-6)
-        assert together["uncertainty"][name] == pytest.approx(np.sqrt(np.mean(np.square(errors))), abs=1e-6)
+        for width in INTERVALS:
+            halves = [each[width][name] for each in alone]
+            assert together[width][name] == pytest.approx(np.sqrt(np.mean(np.square(halves))), abs=1e-6)
     assert np.ptp([each["uncertainty"]["Class1.1"] for each in alone]) > 1e-4
     assert together["out_of_domain"] == pytest.approx(np.mean([each["out_of_domain"] for each in alone]), abs=1e-6)
     assert [each["views"] for each in (*alone, together)] == [1] * 8 + [8]
@@ -94,7 +97,7 @@ def test_it_is_the_average_of_what_each_orientation_gets_alone(rich: Process) ->
 def test_the_setting_is_for_who_does_not_say(rich: Process, service: Process) -> None:
     image = png(5)
     assert httpx.get(f"{rich.url}/model").json()["views"] == 8
-    assert httpx.get(f"{rich.url}/model").json()["outputs"] == ["scores", "uncertainty", "out_of_domain"]
+    assert httpx.get(f"{rich.url}/model").json()["outputs"] == ["scores", *INTERVALS, "out_of_domain"]
     assert ask(rich, image) == ask(rich, image, views=8)
     assert ask(rich, image, views=1)["views"] == 1
     assert ask(service, image) == ask(service, image, views=1)
@@ -184,19 +187,23 @@ def test_a_picture_unlike_what_the_model_knows(rich: Process) -> None:
 
 def test_the_scores_alone_come_with_what_else_the_model_says(rich: Process) -> None:
     answer = ask(rich, png(), detail="scores")
-    assert set(answer) == {"model", "image", "views", "scores", "uncertainty", "out_of_domain"}
+    assert set(answer) == {"model", "image", "views", "scores", *INTERVALS, "out_of_domain"}
     full = Classification.model_validate(ask(rich, png()))
     assert full.questions is not None
     assert full.uncertainty is not None
-    assert answer["uncertainty"] == full.uncertainty
+    assert full.uncertainty_95 is not None
+    assert (answer["uncertainty"], answer["uncertainty_95"]) == (full.uncertainty, full.uncertainty_95)
     for question in full.questions:
         for each in question.answers:
             assert each.uncertainty == full.uncertainty[each.id]
+            assert each.uncertainty_95 == full.uncertainty_95[each.id]
+            # As the network is made: the two are not mistaken for each other.
+            assert each.uncertainty_95 == pytest.approx(2.5 * each.uncertainty, abs=1e-6)
 
 
 def test_candels_answers_everything_too(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "candels", tree="candels", outputs=ALL_OUTPUTS)
     with threaded(settings(folder)) as one:
         first, turned = (ask(one.url, encode(each, "PNG"), views=8) for each in orientations(draw_galaxy(1, 99))[:2])
-    assert len(first["scores"]) == len(first["uncertainty"]) == 5
+    assert [len(first[each]) for each in ("scores", *INTERVALS)] == [5] * 3
     assert difference(first["scores"], turned["scores"]) <= 1e-5

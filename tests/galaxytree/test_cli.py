@@ -95,7 +95,7 @@ def test_views_that_cannot_be(images: list[str], views: str) -> None:
 
 
 def test_a_model_that_says_how_sure_it_is_and_what_it_does_not_know(images: list[str], tmp_path: Path) -> None:
-    model = write_model(tmp_path / "rich", outputs=("scores", "uncertainty", "out_of_domain"))
+    model = write_model(tmp_path / "rich", outputs=("scores", "uncertainty", "uncertainty_95", "out_of_domain"))
     unlike = tmp_path / "white.png"
     unlike.write_bytes(encode(np.full((40, 40, 3), 255, np.uint8), "PNG"))
     call = ("classify", images[1], str(unlike), "--local")
@@ -108,6 +108,8 @@ def test_a_model_that_says_how_sure_it_is_and_what_it_does_not_know(images: list
     first, second = map(json.loads, lines.stdout.splitlines())
     score, error = first["scores"]["Class1.1"], first["uncertainty"]["Class1.1"]
     assert f"  Class1.1     {score:.6f} ± {error:.6f}\n" in scores.stdout
+    assert first["uncertainty_95"]["Class1.1"] > 2 * error > 0
+    assert first["questions"][0]["answers"][0]["uncertainty_95"] == first["uncertainty_95"]["Class1.1"]
     assert first["out_of_domain"] < 0.5 < second["out_of_domain"]
 
 

@@ -81,9 +81,8 @@ def test_scores_alone_leave_out_the_rest() -> None:
 
 
 def test_what_was_written_is_read_again() -> None:
-    sent = Classification.of(
-        TREE, Prediction(TREE.normalise(np.ones(37)), np.ones(37), 0.7, 8), MODEL, IMAGE, full=True
-    )
+    prediction = Prediction(TREE.normalise(np.ones(37)), np.ones(37), 3 * np.ones(37), 0.7, 8)
+    sent = Classification.of(TREE, prediction, MODEL, IMAGE, full=True)
     assert Classification.model_validate_json(sent.model_dump_json()) == sent
 
 
@@ -97,6 +96,25 @@ def test_what_a_model_says_beside_the_scores(*, full: bool) -> None:
     for question in answer.get("questions", ()):
         for each in question["answers"]:
             assert each["uncertainty"] == answer["uncertainty"][each["id"]]
+    assert "uncertainty_95" not in json.dumps(answer)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_both_intervals_of_a_score(*, full: bool) -> None:
+    narrow, wide = np.full(37, 0.06), np.linspace(0.15, 0.51, 37) + 1e-10
+    answer = as_json(TREE.normalise(np.ones(37)), full=full, uncertainty=narrow, uncertainty_95=wide)
+    assert list(answer["uncertainty_95"]) == list(TREE.columns)
+    assert list(answer["uncertainty_95"].values()) == [round(0.15 + 0.01 * number, 8) for number in range(37)]
+    assert set(answer["uncertainty"].values()) == {0.06}
+    for question in answer.get("questions", ()):
+        for each in question["answers"]:
+            assert (each["uncertainty"], each["uncertainty_95"]) == (0.06, answer["uncertainty_95"][each["id"]])
+
+
+def test_an_interval_without_the_other() -> None:
+    answer = as_json(TREE.normalise(np.ones(37)), uncertainty_95=np.full(37, 0.25))
+    assert answer["uncertainty_95"]["Class1.1"] == answer["questions"][0]["answers"][0]["uncertainty_95"] == 0.25
+    assert not {"uncertainty", "out_of_domain"} & (set(answer) | set(answer["questions"][0]["answers"][0]))
 
 
 def test_a_picture_unlike_what_the_model_knows_is_flagged_in_words() -> None:
@@ -105,7 +123,7 @@ def test_a_picture_unlike_what_the_model_knows_is_flagged_in_words() -> None:
     assert unlike == f"This does not look like the galaxies the model knows; take the answer with care. {known}"
     assert as_json(scores)["summary"] == known
     flags = [
-        Classification.of(TREE, Prediction(scores, None, it), MODEL, IMAGE, full=False).flagged
+        Classification.of(TREE, Prediction(scores, out_of_domain=it), MODEL, IMAGE, full=False).flagged
         for it in (0.5, 0.51, None)
     ]
     assert flags == [False, True, False]
