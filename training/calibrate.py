@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from tqdm import tqdm
 
+from galaxytree.card import sha256_of
 from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.coverage import INTERVALS, WEIGHT, coverage
@@ -18,7 +19,8 @@ from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.networks.error_bars import ErrorBars
 from training.networks.out_of_domain import OutOfDomain
 from training.predict import BATCH
-from training.runs import RunError, write_checkpoint, write_json
+from training.processes import joined
+from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, write_checkpoint, write_json
 from training.settings import DATA_FILE
 from training.trained import trained
 
@@ -41,6 +43,7 @@ class CalibrateSettings(Options):
 
     run: Annotated[Path, Field(description="Folder of the finished run")] = Path("runs/first")
     data: Annotated[Path, Field(description="Array file that the run was trained on")] = DATA_FILE
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="Where to run the network")] = "auto"
     false_alarms: Annotated[
         float, Field(gt=0, lt=1, description="Part of the galaxies set aside that may be flagged as out of domain")
     ] = 0.01
@@ -77,9 +80,14 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
     if not len(aside):
         msg = f"{settings.data} sets no galaxies aside for calibration; prepare it with --calibration-part"
         raise RunError(msg)
+    if not model.classifier.scores.consistent:
+        msg = f"{settings.run} has the output {record['settings']['output']}, whose scores need not add up"
+        raise RunError(msg)
     torch.manual_seed(settings.seed)
-    learnt = galaxies.where(galaxies.learning)
-    seen, kept = _look(model, learnt), _look(model, aside)
+    # Those of which nothing is known stay out, so that how many of them are flagged says something.
+    learnt = galaxies.where(galaxies.learning & galaxies.labelled)
+    with joined(settings.device) as process:
+        seen, kept = _look(model, learnt, process.device), _look(model, aside, process.device)
 
     error_bars = _fitted(galaxies, seen, torch.from_numpy(learnt.votes))
     _scale(error_bars, (seen, torch.from_numpy(learnt.votes)), (kept, torch.from_numpy(aside.votes)))
@@ -95,17 +103,31 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
         "coverage_on_those": coverage(galaxies.tree, kept.scores.numpy(), (narrow.numpy(), wide.numpy()), aside.votes),
     }
     write_checkpoint(
-        settings.run / CALIBRATION_FILE, {"error_bars": error_bars.state_dict(), "out_of_domain": strange.state_dict()}
+        settings.run / CALIBRATION_FILE,
+        {
+            "error_bars": error_bars.state_dict(),
+            "out_of_domain": strange.state_dict(),
+            "weights": sha256_of(settings.run / WEIGHTS_FILE),
+        },
     )
     write_json(settings.run / CALIBRATION_RECORD, facts)
     return facts
 
 
 def calibrated(run: Path, model: GalaxyClassifier) -> CalibratedClassifier | None:
-    """Return a run's network with its error bars; None if it was not calibrated."""
-    if not (run / CALIBRATION_FILE).exists():
+    """Return a run's network with its error bars; None if it was not calibrated.
+
+    Raises
+    ------
+    RunError
+        If the error bars are those of other weights.
+    """
+    state = read_checkpoint(run / CALIBRATION_FILE)
+    if state is None:
         return None
-    state = torch.load(run / CALIBRATION_FILE, map_location="cpu", weights_only=True)
+    if state.get("weights") != sha256_of(run / WEIGHTS_FILE):
+        msg = f"{run} was calibrated with other weights; do it again: python -m training calibrate --run {run}"
+        raise RunError(msg)
     bars, strange = state["error_bars"], state["out_of_domain"]
     error_bars = ErrorBars(model.classifier.scores.tree, *bars["components"].shape)
     error_bars.load_state_dict(bars)
@@ -115,13 +137,15 @@ def calibrated(run: Path, model: GalaxyClassifier) -> CalibratedClassifier | Non
 
 
 @torch.inference_mode()
-def _look(model: GalaxyClassifier, galaxies: Galaxies) -> _Seen:
+def _look(model: GalaxyClassifier, galaxies: Galaxies, device: torch.device) -> _Seen:
     parts = []
+    model = model.to(device)
     for first in tqdm(range(0, len(galaxies), BATCH), unit="batch"):
-        views = model.view(torch.from_numpy(np.ascontiguousarray(galaxies.images[first : first + BATCH])))
+        images = torch.from_numpy(np.ascontiguousarray(galaxies.images[first : first + BATCH]))
+        views = model.view(images.to(device))
         features, statistics = model.classifier.with_statistics(views.contiguous(memory_format=torch.channels_last))
         scores = model.classifier.scores(model.classifier.classifier(features))
-        parts.append((features, statistics, scores))
+        parts.append((features.cpu(), statistics.cpu(), scores.cpu()))
     return _Seen(*(torch.cat(part).clone() for part in zip(*parts, strict=True)))
 
 

@@ -156,7 +156,9 @@ def calibrate_command(**given: Any) -> None:  # noqa: ANN401
     settings = settings_from(CalibrateSettings, given)
     with _explaining():
         facts = calibrate(settings, _galaxies(settings.data))
-    click.echo(f"fitted to {facts['fitted_on']} galaxies, calibrated on {facts['calibrated_on']} others:")
+    click.echo(
+        f"fitted to {facts['fitted_on']} galaxies, scaled on {facts['calibrated_on']} others; on these themselves:"
+    )
     click.echo("\n".join(coverage_lines(facts["coverage_on_those"])))
 
 

@@ -155,7 +155,7 @@ def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluat
     ModelFileError, ArrayFileError
         If the model's input or tree is not that of the galaxies, or if there are no galaxies.
     """
-    card, path = _checked(model, galaxies)
+    card, path = checked_model(model, galaxies)
     if not len(galaxies):
         msg = "the array file sets no galaxies aside for validation"
         raise ArrayFileError(msg)
@@ -187,7 +187,7 @@ def flagged(model: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
     ModelFileError
         If the model's input or tree is not that of the galaxies.
     """
-    return flagged_in(_checked(model, galaxies)[1], galaxies)
+    return flagged_in(checked_model(model, galaxies)[1], galaxies)
 
 
 def flagged_in(path: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
@@ -205,7 +205,15 @@ def flagged_in(path: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
     return found
 
 
-def _checked(model: Path, galaxies: Galaxies) -> tuple[ModelCard, Path]:
+def checked_model(model: Path, galaxies: Galaxies) -> tuple[ModelCard, Path]:
+    """Return a folder's card and ONNX file, once they are found to go with each other and with the galaxies.
+
+    Raises
+    ------
+    ModelFileError
+        If there is none, it is not the one that its card describes, or it is made for another tree or framing than the
+        galaxies have.
+    """
     try:
         card = ModelCard.read(model)
     except (OSError, ValueError) as error:

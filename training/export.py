@@ -5,23 +5,22 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
-from torch.utils.flop_counter import FlopCounterMode
 
 from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.calibrate import calibrated
-from training.coverage import INTERVALS
-from training.evaluate import Evaluation, flagged_in, split_sha256
+from training.describe import ALSO_CITED, described, licence_of, limits_of, measured_on, provenance_of
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
-from training.predict import VIEWS, predict, predict_onnx
+from training.predict import predict_onnx
 from training.runs import RunError
 from training.settings import DATA_FILE
 from training.trained import trained
@@ -31,25 +30,6 @@ TOLERANCE = 1e-4
 
 COMPARED = 256
 """On so many images the two are compared."""
-
-# What is to be cited beside the tree's own references.
-_ALSO_CITED = {"galaxy-zoo-2": ("Lintott et al. 2008, MNRAS 389, 1179 (Galaxy Zoo)",)}
-
-# Where the galaxies of an array file come from that does not say so.
-_KAGGLE = {
-    "images": "Sloan Digital Sky Survey, gri composites, as served by the Kaggle Galaxy Challenge (2013-14)",
-    "votes": "Galaxy Zoo 2 (Willett et al. 2013), as weighted by the Kaggle Galaxy Challenge",
-}
-
-# What is known of how the galaxies of a validation split were chosen, by `split_sha256`.
-_SELECTED = {
-    "f1b1ef36db98b7d0fc8a4129e10d07016d3041981114a07e86f72c82da71471e": (
-        "The galaxies with all 37 votes, of which 6,371 were trained on and 1,500 measured, favour clear-cut ones: the "
-        "mean of Class4.2 (no spiral) is 0.163 on them, and 0.218 on an unselected block. Nothing corrects for it, and "
-        "the RMSE is one on that selection. The other 4,000 trained on are unselected, with the votes of questions 1, "
-        "2, 6, 7 and 8 only."
-    )
-}
 
 
 class ExportSettings(Options):
@@ -102,7 +82,7 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
     whole = calibrated(settings.run, model) or model
     framing = Framing.model_validate(record["framing"])
     if galaxies.framing != framing:
-        msg = f"{settings.run} was trained on {framing}; name its data with --data"
+        msg = f"{settings.run} was trained on the tree {record['tree']} and {framing}; name its data with --data"
         raise RunError(msg)
     if galaxies.sha256 != record["data"]["sha256"]:
         # On other data, galaxies that the run was trained on may pass for the validation split.
@@ -124,8 +104,7 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
         _write(whole, framing, made, named)
 
         compared = np.ascontiguousarray((unseen if len(unseen) else galaxies).images[:COMPARED])
-        by_torch, by_onnx = predict(model, compared, torch.device("cpu")), predict_onnx(made, compared).scores
-        difference = float(np.abs(by_torch - by_onnx).max())
+        difference = _apart(whole, made, compared)
         if not difference <= TOLERANCE:
             msg = f"PyTorch and ONNX Runtime differ by {difference:.2g} on {len(compared)} images"
             raise ExportError(msg)
@@ -137,12 +116,12 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
             tree=record["tree"],
             columns=galaxies.tree.columns,
             framing=framing,
-            network=_described(whole, record, framing),
-            provenance=_provenance(record, galaxies),
-            metrics=_measured(made, galaxies, difference, len(compared)) if len(unseen) else {},
-            citations=(*galaxies.tree.references, *_ALSO_CITED.get(record["tree"], ())),
-            licence=_licence(record, galaxies),
-            limits=_limits(framing, unseen),
+            network=described(whole, record, framing),
+            provenance=provenance_of(record, galaxies),
+            metrics=measured_on(made, galaxies, difference, len(compared)) if len(unseen) else {},
+            citations=(*galaxies.tree.references, *ALSO_CITED.get(record["tree"], ())),
+            licence=licence_of(record, galaxies),
+            limits=limits_of(framing, unseen, flags=whole is not model),
         )
         card.write(Path(scratch))
         folder = settings.models / settings.name
@@ -151,6 +130,22 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
         made.replace(folder / MODEL_FILE)
         (Path(scratch) / CARD_FILE).replace(folder / CARD_FILE)
     return card
+
+
+def _apart(model: GalaxyClassifier | CalibratedClassifier, path: Path, images: NDArray[np.uint8]) -> float:
+    """Return the largest difference between PyTorch's outputs and those of an ONNX file."""
+    with torch.inference_mode():
+        said = model.eval()(torch.from_numpy(images))
+    by_torch = said if isinstance(said, tuple) else (said,)
+    by_onnx = predict_onnx(path, images)
+    found = [getattr(by_onnx, name) for name in _outputs(model)]
+    return max(float(np.abs(one.numpy() - other).max()) for one, other in zip(by_torch, found, strict=True))
+
+
+def _outputs(model: GalaxyClassifier | CalibratedClassifier) -> list[str]:
+    if isinstance(model, GalaxyClassifier):
+        return ["scores"]
+    return ["scores", "uncertainty", "uncertainty_95", "out_of_domain"]
 
 
 def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, path: Path, named: dict[str, str]) -> None:
@@ -165,9 +160,7 @@ def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, pat
             (example,),
             dynamo=True,
             input_names=["images"],
-            output_names=["scores"]
-            if isinstance(model, GalaxyClassifier)
-            else ["scores", "uncertainty", "uncertainty_95", "out_of_domain"],
+            output_names=_outputs(model),
             dynamic_shapes=({0: torch.export.Dim("N")},),
             verbose=False,
         )
@@ -187,94 +180,3 @@ def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, pat
     onnx.helper.set_model_props(graph, named)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path)
-
-
-def _described(
-    model: GalaxyClassifier | CalibratedClassifier, record: dict[str, Any], framing: Framing
-) -> dict[str, Any]:
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(torch.zeros(1, framing.size, framing.size, 3, dtype=torch.uint8))
-    return {
-        "architecture": record["settings"]["network"],
-        "crop": record["settings"]["crop"],
-        "resolution": record["settings"]["resolution"],
-        "parameters": sum(each.numel() for each in model.parameters()),
-        "multiply_adds": counter.get_total_flops() // 2,
-    }
-
-
-def _measured(path: Path, galaxies: Galaxies, difference: float, compared: int) -> dict[str, Any]:
-    unseen = galaxies.where(galaxies.validation)
-    one, eight = (
-        Evaluation.of(unseen.tree, predict_onnx(path, unseen.images, views), unseen.votes, views) for views in VIEWS
-    )
-    measured = {
-        "command": "python -m training evaluate",
-        "split": f"validation: {one.galaxies} galaxies, never trained on",
-        "validation_sha256": split_sha256(unseen),
-        "views": 1,
-        "rmse": round(one.rmse, 5),
-        "rmse_by_question": {name: round(value, 5) for name, value in one.by_question.items()},
-        "agreement_with_majority": {
-            name: {"part": round(part, 5), "galaxies": count} for name, (part, count) in one.agreement.items() if count
-        },
-        "eight_views": {
-            "rmse": round(eight.rmse, 5),
-            "rmse_by_question": {name: round(value, 5) for name, value in eight.by_question.items()},
-        },
-        "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": compared},
-    }
-    if one.coverage is not None:
-        measured["error_bars"] = {
-            "promised": [part for part, _ in INTERVALS],
-            "one_view": one.coverage,
-            "eight_views": eight.coverage,
-        }
-    if one.flagged is not None:
-        measured["out_of_domain"] = {
-            "validation": {"flagged": round(one.flagged, 5), "pictures": one.galaxies},
-            **{
-                what: {"flagged": round(part, 5), "pictures": count}
-                for what, (part, count) in flagged_in(path, galaxies).items()
-            },
-        }
-    return measured
-
-
-def _provenance(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
-    return {
-        "images": _source(galaxies, "images"),
-        "votes": _source(galaxies, "votes"),
-        "initial_weights": "ImageNet (TensorFlow's EfficientNet-Lite)" if record["settings"]["imagenet"] else "random",
-        "galaxies": record["data"],
-        "commit": record["commit"],
-        "settings": {key: value for key, value in record["settings"].items() if key not in {"data", "run"}},
-        # Runs that were started before these were written down had one process, and name one machine.
-        "processes": record.get("world", 1),
-        "machines": record.get("machines", [record["machine"]]),
-        "epochs": len(record["epochs"]),
-        "checkpoint": "the last one, weights averaged over the steps",
-    }
-
-
-def _source(galaxies: Galaxies, what: str) -> str:
-    """Return where the images or votes come from, as the array file says."""
-    return str(galaxies.provenance.get(what, _KAGGLE[what]))
-
-
-def _licence(record: dict[str, Any], galaxies: Galaxies) -> str:
-    started = " The ImageNet weights they started from are Apache-2.0." if record["settings"]["imagenet"] else ""
-    return (
-        f"MIT for the weights.{started} Votes and images are no part of the model, and keep their own terms: "
-        f"{_source(galaxies, 'votes')}; {_source(galaxies, 'images')}. Who publishes scores is asked for the citations."
-    )
-
-
-def _limits(framing: Framing, unseen: Galaxies) -> str:
-    general = (
-        f"Trained and measured on the central {framing.field:.4f} of pictures that are framed to the galaxy's size "
-        "(Galaxy Zoo 2: SDSS gri, 424 px of 0.02 petroR90_r arcsec each). What happens on pictures of other surveys or "
-        "with another framing was not measured. Any picture gets an answer, also one that shows no galaxy: nothing "
-        "checks for that."
-    )
-    return " ".join([general, _SELECTED.get(split_sha256(unseen), "")]).strip()

@@ -1,7 +1,7 @@
 """What each galaxy teaches: its votes, a teacher's word where there are none, and the bounds of what is not known."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import h5py
@@ -13,8 +13,8 @@ from torch import Tensor
 from training.arrays import Galaxies
 from training.losses import beyond_bounds, squared_error
 
-NAMES = "names"
-SCORES = "scores"
+_NAMES = "names"
+_SCORES = "scores"
 
 
 class TargetsError(ValueError):
@@ -73,6 +73,11 @@ def lessons_of(
         How much they count against a vote.
     galaxy_weights : float, shape [N], optional
         How much each galaxy counts.
+
+    Returns
+    -------
+    Lessons
+        Of N galaxies, on the CPU.
     """
     known = ~np.isnan(galaxies.votes)
     votes, weights = galaxies.votes, np.ones_like(galaxies.votes)
@@ -90,35 +95,83 @@ def lessons_of(
     )
 
 
-def write_targets(path: Path, names: Sequence[str], scores: NDArray[np.float32], columns: Sequence[str]) -> None:
-    """Keep a teacher's scores [N, columns] of the galaxies of these names."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        file.create_dataset(NAMES, data=np.array(list(names), dtype=object), dtype=h5py.string_dtype())
-        file[SCORES] = scores
-        file.attrs["columns"] = list(columns)
+@dataclass(frozen=True)
+class Taught:
+    """Where a teacher's scores come from.
+
+    Attributes
+    ----------
+    data_sha256
+        Of the array file.
+    fold
+        Which part of how many the teachers did not see, in a cross-validation.
+    teachers
+        SHA-256 of the weights of each.
+    """
+
+    data_sha256: str
+    fold: tuple[int, int] | None
+    teachers: tuple[str, ...]
 
 
-def read_targets(path: Path, galaxies: Galaxies) -> NDArray[np.float32]:
-    """Read a teacher's scores of these galaxies: float32 [N, columns], NaN where it gave none.
+def write_targets(path: Path, galaxies: Galaxies, scores: NDArray[np.float32], taught: Taught) -> None:
+    """Keep a teacher's scores [N, columns] of galaxies; the file appears under its name when all is written."""
+    partial = path.with_name(path.name + ".partial")
+    with h5py.File(partial, "w") as file:
+        names = np.array([str(name) for name in galaxies.names], dtype=object)
+        file.create_dataset(_NAMES, data=names, dtype=h5py.string_dtype())
+        file[_SCORES] = scores
+        file.attrs["columns"] = json.dumps(galaxies.tree.columns)
+        file.attrs["taught"] = json.dumps(asdict(taught))
+    partial.replace(path)
+
+
+def read_targets(
+    path: Path, galaxies: Galaxies, fold: tuple[int, int] | None = None
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Read a teacher's scores of galaxies.
+
+    Parameters
+    ----------
+    path : Path
+    galaxies : Galaxies
+        Of the array file whose galaxies were scored.
+    fold : tuple of int, optional
+        Which part of how many is held out.
+
+    Returns
+    -------
+    scores : float32, shape [N, columns]
+        NaN where the teacher gave none.
+    teachers : tuple of str
+        SHA-256 of the weights of each.
 
     Raises
     ------
     TargetsError
-        If the file is missing, no such file, or of another tree.
+        If the file is missing, no such file, of other galaxies, or by teachers who saw what is to be held out.
     """
     try:
         with h5py.File(path, "r") as file:
-            names, scores = file[NAMES].asstr()[:], file[SCORES][:]
-            columns = tuple(file.attrs["columns"])
-    except (OSError, KeyError, TypeError, AttributeError) as error:
+            names, scores = [str(name) for name in file[_NAMES].asstr()[:]], file[_SCORES][:]
+            columns, told = tuple(json.loads(file.attrs["columns"])), json.loads(file.attrs["taught"])
+        held = told["fold"]
+        taught = Taught(told["data_sha256"], None if held is None else (held[0], held[1]), tuple(told["teachers"]))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         msg = f"{path} holds no teacher's scores; make it with: python -m training teach"
         raise TargetsError(msg) from error
-    if columns != galaxies.tree.columns:
-        msg = f"{path} holds scores of another tree than {galaxies.tree.name}"
+    if columns != galaxies.tree.columns or taught.data_sha256 != galaxies.sha256:
+        # Names alone do not tell a galaxy: Kaggle and the public release number different ones alike.
+        msg = f"{path} holds scores of the galaxies of another array file; let the teachers score those of this one"
         raise TargetsError(msg)
-    row = {str(name): number for number, name in enumerate(names)}
+    if taught.fold != fold:
+        msg = f"{path} was taught by runs that did not hold out the same galaxies"
+        raise TargetsError(msg)
+    if scores.shape != (len(names), len(columns)):
+        msg = f"{path} is damaged: it holds scores of the shape {list(scores.shape)} for {len(names)} galaxies"
+        raise TargetsError(msg)
+    row = {name: number for number, name in enumerate(names)}
     found = np.array([row.get(str(name), -1) for name in galaxies.names], dtype=np.intp)
     targets = np.full((len(galaxies), len(columns)), np.nan, np.float32)
     targets[found >= 0] = scores[found[found >= 0]]
-    return targets
+    return targets, taught.teachers

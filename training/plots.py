@@ -41,8 +41,8 @@ def plot_reliability(tree: DecisionTree, scores: Votes, halves: tuple[Votes, Vot
     """Draw what part of the votes lies within intervals of other widths than the two that are given, too.
 
     One panel a question, over the galaxies that give it a weight over `training.coverage.WEIGHT`. Between and beyond
-    the two given half widths, marked by dots, others are reached as on a normal distribution. A second line has the root
-    mean square of the residuals in bins of the standard error.
+    the two given half widths, marked by dots, others are reached as on a normal distribution. A second line has the
+    root mean square of the residuals in bins of the standard error.
 
     Parameters
     ----------

@@ -4,10 +4,14 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+
+from training.settings import TrainSettings
 
 CHECKPOINT_FILE = "checkpoint.pt"
 WEIGHTS_FILE = "weights.pt"
@@ -16,7 +20,9 @@ RECORD_FILE = "run.json"
 # These may change when a run is taken up again. They say where and how it is computed, not what; but sums are rounded
 # otherwise on another device, with another number of threads, or, with several processes, at other checkpoints, so that
 # the last bits of the result may differ.
-_FREE_TO_CHANGE = {"run", "data", "threads", "device", "checkpoint_steps"}
+# Files are told by their contents, not by where they lie.
+_FILES = {"initial", "targets", "population"}
+_FREE_TO_CHANGE = {"run", "data", "threads", "device", "checkpoint_steps"} | _FILES
 
 
 class RunError(RuntimeError):
@@ -39,10 +45,14 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Load what `write_checkpoint` saved, onto the CPU; None if there is nothing."""
+    """Load what `write_checkpoint` saved, onto the CPU; None if there is nothing, RunError if it is damaged."""
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        msg = f"{path} is damaged ({str(error).splitlines()[0]})"
+        raise RunError(msg) from error
     return state
 
 
@@ -83,10 +93,16 @@ def taken_up(record: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
         If settings, data or the number of processes are not those that the run was started with.
     """
     current, saved = record["settings"], earlier["settings"]
-    changed = [key for key in saved if key not in _FREE_TO_CHANGE and saved[key] != current.get(key)]
-    if changed:
-        was = ", ".join(f"{key} was {saved[key]}, now {current.get(key)}" for key in changed)
-        msg = f"the run was started with other settings ({was}); give them again, or another --run"
+    if changed := differences(saved, current, _FREE_TO_CHANGE):
+        msg = f"the run was started with other settings ({', '.join(changed)}); give them again, or another --run"
+        raise RunError(msg)
+    made_from = earlier.get("made_from")
+    if made_from is None:
+        # Not written down by earlier versions; those that name no file were made from votes alone.
+        made_from = record["made_from"] if any(saved.get(key) for key in _FILES) else {}
+    others = [key for key in {**made_from, **record["made_from"]} if made_from.get(key) != record["made_from"].get(key)]
+    if others:
+        msg = f"the run was started with other {', '.join(others)}; give the same files, or another --run"
         raise RunError(msg)
     if earlier["data"]["sha256"] != record["data"]["sha256"]:
         msg = f"{current['data']} is not the file that the run was started with; give that one, or another --run"
@@ -101,6 +117,14 @@ def taken_up(record: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
     machines = earlier.get("machines", [earlier["machine"]])
     machines += [each for each in record["machines"] if each not in machines]
     return record | {"commit": earlier["commit"], "machine": earlier["machine"], "machines": machines}
+
+
+def differences(saved: Mapping[str, Any], current: Mapping[str, Any], free: Collection[str]) -> list[str]:
+    """Say in which settings, ready for JSON, two runs differ, but for free ones; what was not there had its default."""
+    defaults = TrainSettings().model_dump(mode="json")
+    both = [key for key in {**current, **saved} if key not in free]
+    values = [(key, saved.get(key, defaults.get(key)), current.get(key, defaults.get(key))) for key in both]
+    return [f"{key} was {was}, now {now}" for key, was, now in values if was != now]
 
 
 def git_commit() -> str:

@@ -79,4 +79,11 @@ class TrainSettings(Options):
         if self.network == "large-kernel" and self.imagenet and self.initial is None:
             msg = "there are no ImageNet weights for large-kernel; add --no-imagenet"
             raise ValueError(msg)
+        if 0 < self.views_seen < self.batch_size:
+            msg = f"{self.views_seen} views do not fill a batch of {self.batch_size}"
+            raise ValueError(msg)
         return self
+
+    def steps(self, galaxies: int) -> int:
+        """Return how many steps a run on so many galaxies takes."""
+        return self.views_seen // self.batch_size or self.epochs * (galaxies // self.batch_size)

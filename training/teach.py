@@ -7,19 +7,22 @@ Xie et al. 2020, CVPR, "Self-training with Noisy Student improves ImageNet class
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from tqdm import tqdm
 
+from galaxytree.card import sha256_of
 from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.bounds import agree
-from training.lessons import write_targets
+from training.curriculum import fold_of
+from training.lessons import Taught, write_targets
 from training.predict import BATCH, Views, predict
-from training.runs import RunError
+from training.processes import joined
+from training.runs import WEIGHTS_FILE, RunError
 from training.settings import DATA_FILE
 from training.trained import trained
 
@@ -35,6 +38,7 @@ class TeachSettings(Options):
     output: Annotated[Path, Field(description="File of scores to write")] = TARGETS_FILE
     one_view: Annotated[bool, Field(description="Look at each galaxy once, not in eight orientations")] = False
     agreeing: Annotated[bool, Field(description="Move scores to where what is known allows them")] = True
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="Where to score")] = "auto"
 
 
 def teach(runs: Sequence[Path], galaxies: Galaxies, settings: TeachSettings) -> dict[str, Any]:
@@ -48,25 +52,42 @@ def teach(runs: Sequence[Path], galaxies: Galaxies, settings: TeachSettings) -> 
     Raises
     ------
     RunError
-        If a run is missing, not finished, or was trained on other data.
+        If a run is missing, not finished, or was trained on other data, if runs did not hold out the same galaxies, or
+        if the file can't be written.
     """
-    teachers = []
-    for run in runs:
-        model, record = trained(run, galaxies.tree)
-        if record["data"]["sha256"] != galaxies.sha256:
-            # It may have seen what is set aside here.
-            msg = f"{settings.data} is not the file that {run} was trained on; name that one with --data"
+    with joined(settings.device) as process:
+        if process.world > 1:
+            msg = "teach is for one process"
             raise RunError(msg)
-        teachers.append(model.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-    pupils = galaxies.where(galaxies.learning & np.isnan(galaxies.votes).any(axis=1))
-    views: Views = 1 if settings.one_view else 8
-    device = torch.device("cpu")
-    parts = [np.empty((0, len(galaxies.tree.columns)), np.float32)]
-    for first in tqdm(range(0, len(pupils), BATCH), unit="batch"):
-        images = pupils.images[first : first + BATCH]
-        parts.append(np.mean([predict(model, images, device, views) for model in teachers], axis=0))
-    said = np.concatenate(parts)
+        teachers, folds = [], set()
+        for run in runs:
+            model, record = trained(run, galaxies.tree)
+            if record["data"]["sha256"] != galaxies.sha256:
+                # It may have seen what is set aside here.
+                msg = f"{settings.data} is not the file that {run} was trained on; name that one with --data"
+                raise RunError(msg)
+            folds.add(fold_of(record["settings"]))
+            teachers.append(model.to(process.device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        if len(folds) != 1:
+            msg = "the runs did not hold out the same galaxies; each would teach what another must not know"
+            raise RunError(msg)
+        taught = Taught(galaxies.sha256, folds.pop(), tuple(sha256_of(run / WEIGHTS_FILE) for run in runs))
+        try:
+            settings.output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{settings.output} can't be written: {error.strerror}"
+            raise RunError(msg) from error
+        if settings.output.is_dir():
+            msg = f"{settings.output} is a folder; name a file"
+            raise RunError(msg)
+        pupils = galaxies.where(galaxies.learning & np.isnan(galaxies.votes).any(axis=1))
+        views: Views = 1 if settings.one_view else 8
+        parts = [np.empty((0, len(galaxies.tree.columns)), np.float32)]
+        for first in tqdm(range(0, len(pupils), BATCH), unit="batch"):
+            images = pupils.images[first : first + BATCH]
+            parts.append(np.mean([predict(model, images, process.device, views) for model in teachers], axis=0))
+        said = np.concatenate(parts)
     scores = agree(galaxies.tree, said, pupils.lower, pupils.upper) if settings.agreeing else said
-    write_targets(settings.output, [str(name) for name in pupils.names], scores, galaxies.tree.columns)
+    write_targets(settings.output, pupils, scores, taught)
     moved = float(np.sqrt(np.square(scores.astype(np.float64) - said).mean())) if len(pupils) else 0.0
     return {"galaxies": len(pupils), "moved": moved}

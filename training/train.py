@@ -8,10 +8,8 @@ have ended.
 import copy
 import math
 import time
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -21,11 +19,10 @@ from tqdm import tqdm
 from training.arrays import Galaxies, read_galaxies
 from training.augment import Augmentation
 from training.batches import Batches
-from training.lessons import Lessons, lessons_of, read_targets
+from training.curriculum import Curriculum, begun, curriculum
 from training.losses import squared_error
 from training.metrics import rmse
 from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
-from training.population import balance, read_population
 from training.predict import predict
 from training.processes import joined
 from training.runs import (
@@ -40,9 +37,8 @@ from training.runs import (
     write_checkpoint,
     write_record,
 )
+from training.schedule import decayed, schedule
 from training.settings import TrainSettings
-from training.splits import in_fold
-from training.votes import WrongHeaderError
 
 _STEPS_PER_SEED = 2**32
 
@@ -57,7 +53,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
 
     Raises
     ------
-    RunError, ArrayFileError
+    RunError, ArrayFileError, TargetsError, BalanceError
         If the run can't be started or taken up; the message says why.
     """
     with joined(settings.device) as process:
@@ -65,7 +61,8 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         torch.set_num_threads(settings.threads or torch.get_num_threads())
         torch.manual_seed(settings.seed)
         galaxies = read_galaxies(settings.data)
-        learning, unseen, lessons = _curriculum(galaxies, settings)
+        plan = curriculum(galaxies, settings)
+        learning, unseen, lessons = plan.learning, plan.unseen, plan.lessons
         batches = Batches(learning, settings.batch_size, settings.seed, process)
         if not batches.steps or settings.batch_size % process.world:
             msg = f"batches of {settings.batch_size} do not fit {len(learning)} galaxies and {process.world} processes"
@@ -79,12 +76,12 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
             raise RunError(msg)
         network = ViewClassifier(galaxies.tree, settings.network, settings.output, settings.dropout)
         if settings.initial:
-            network.load_state_dict(_initial(settings.initial, settings))
+            network.load_state_dict(begun(settings.initial, galaxies, settings))
         elif settings.imagenet:
             network.load_imagenet()
         network = network.to(process.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-        optimizer = torch.optim.AdamW(_decayed(network, settings.weight_decay), lr=settings.learning_rate)
+        optimizer = torch.optim.AdamW(decayed(network, settings.weight_decay), lr=settings.learning_rate)
         parallel = DistributedDataParallel(network) if process.world > 1 else network
         augmentation = Augmentation(
             settings.rotation, settings.mirror, settings.zoom, settings.shift, settings.brightness
@@ -93,9 +90,9 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
 
         # Where an earlier start of the run left it.
         settings.run.mkdir(parents=True, exist_ok=True)
-        record = _record(settings, galaxies, learning, unseen) | {"world": process.world}
+        record = _record(settings, galaxies, plan) | {"world": process.world}
         step, squared, seconds = 0, 0.0, 0.0
-        total = settings.views_seen // settings.batch_size or settings.epochs * batches.steps
+        total = settings.steps(len(learning))
         if state := read_checkpoint(settings.run / CHECKPOINT_FILE):
             record = taken_up(record, read_record(settings.run)) | {"epochs": state["epochs"]}
             network.load_state_dict(state["network"])
@@ -121,7 +118,7 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
                 generator = torch.Generator().manual_seed(chance)
                 views = augmentation.views(images, settings.crop, settings.resolution, generator)
                 for group in optimizer.param_groups:
-                    group["lr"] = settings.learning_rate * _schedule(step / total, settings.warmup)
+                    group["lr"] = settings.learning_rate * schedule(step / total, settings.warmup)
                 parallel.train()
                 with torch.autocast(process.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
                     scores = parallel(views.contiguous(memory_format=torch.channels_last))
@@ -190,55 +187,6 @@ def train(settings: TrainSettings) -> dict[str, Any]:  # noqa: C901, PLR0912, PL
         return record
 
 
-def _curriculum(galaxies: Galaxies, settings: TrainSettings) -> tuple[Galaxies, Galaxies, Lessons]:
-    """Return whom to learn from, whom to measure on, and what the first ones teach."""
-    unseen = in_fold(galaxies, settings.folds, settings.fold) if settings.folds else galaxies.validation
-    targets = read_targets(settings.targets, galaxies) if settings.targets else None
-    teaches = galaxies.labelled if settings.bounds else ~np.isnan(galaxies.votes).all(axis=1)
-    if targets is not None:
-        teaches |= ~np.isnan(targets).all(axis=1)
-    taken = galaxies.learning & ~unseen & teaches
-    learning = galaxies.where(taken)
-    weights = None
-    if settings.population:
-        complete = ~np.isnan(learning.votes).any(axis=1)
-        weights = np.ones(len(learning))
-        try:
-            means = read_population(settings.population, galaxies.tree)
-        except (OSError, UnicodeDecodeError, WrongHeaderError) as error:
-            msg = f"{settings.population} gives no means of a population: {error}"
-            raise RunError(msg) from error
-        weights[complete] = balance(learning.votes[complete], means)
-    lessons = lessons_of(learning, None if targets is None else targets[taken], settings.targets_weight, weights)
-    return learning, galaxies.where(unseen), lessons
-
-
-def _initial(run: Path, settings: TrainSettings) -> dict[str, Any]:
-    """Return the averaged weights of a finished run of the same network."""
-    earlier, weights = read_record(run)["settings"], read_checkpoint(run / WEIGHTS_FILE)
-    if weights is None or any(earlier.get(key) != getattr(settings, key) for key in ("network", "output")):
-        msg = f"{run} is not finished, or is a run of another network or output"
-        raise RunError(msg)
-    state: dict[str, Any] = weights["average"]
-    return state
-
-
-def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the parameters: weights decay; biases and normalisation, which have one axis, do not."""
-    parameters = list(network.parameters())
-    return [
-        {"params": [each for each in parameters if each.ndim > 1], "weight_decay": weight_decay},
-        {"params": [each for each in parameters if each.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def _schedule(progress: float, warmup: float) -> float:
-    """Return the step size in units of the largest: a linear rise, then half a cosine down to 0."""
-    if progress < warmup:
-        return progress / warmup
-    return (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) / 2
-
-
 @torch.no_grad()
 def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights, and the running statistics with them, towards the network's."""
@@ -256,7 +204,7 @@ def _log(logs: SummaryWriter, epoch: dict[str, float], step: int) -> None:
     logs.flush()
 
 
-def _record(settings: TrainSettings, galaxies: Galaxies, learning: Galaxies, unseen: Galaxies) -> dict[str, Any]:
+def _record(settings: TrainSettings, galaxies: Galaxies, plan: Curriculum) -> dict[str, Any]:
     return {
         "settings": settings.model_dump(mode="json"),
         "commit": git_commit(),
@@ -264,7 +212,9 @@ def _record(settings: TrainSettings, galaxies: Galaxies, learning: Galaxies, uns
         "machines": [machine()],
         "tree": galaxies.tree.name,
         "framing": galaxies.framing.model_dump(),
-        "data": {"sha256": galaxies.sha256, "training": len(learning), "validation": len(unseen)},
+        "data": {"sha256": galaxies.sha256, "training": len(plan.learning), "validation": len(plan.unseen)},
+        "origin": plan.origin,
+        "made_from": plan.made_from,
         "finished": False,
         "epochs": [],
     }

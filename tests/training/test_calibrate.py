@@ -1,6 +1,7 @@
 """Error bars hold what they promise, and pictures that are no galaxies are noticed."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from galaxytree.imaging import GALAXY_ZOO_FRAMING
 from tests.training.conftest import TINY, Exported, Run, training
 from tests.training.galaxies import ROUND, THIN, draw, votes_of
 from training.arrays import ArrayWriter, read_galaxies
-from training.calibrate import CalibrateSettings, _fitted, _scale, _Seen, calibrate
+from training.calibrate import CalibrateSettings, _fitted, _scale, _Seen, calibrate, calibrated
 from training.coverage import INTERVALS, coverage
 from training.networks.classifier import View, ViewClassifier
 from training.networks.error_bars import ASKED, RARE, ErrorBars
@@ -24,6 +25,7 @@ from training.plots import plot_reliability
 from training.predict import predict_onnx
 from training.runs import RunError
 from training.strange import STRANGE, strange
+from training.trained import trained
 
 TREE = load_tree("galaxy-zoo-2")
 
@@ -62,7 +64,7 @@ def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 def test_what_was_fitted_and_on_whom_is_said(run: Run) -> None:
     assert run.result.exit_code == 0, run.result.output
-    assert "fitted to 70 galaxies, calibrated on 30 others:" in run.result.stdout
+    assert "fitted to 60 galaxies, scaled on 30 others; on these themselves:" in run.result.stdout
     facts = json.loads((run.folder / "calibration.json").read_text("utf-8"))
     assert facts["calibrated_on"] == 30
     assert facts["coverage_on_those"]["all"]["votes"] == 30 * 37
@@ -137,10 +139,41 @@ def test_a_run_of_other_data_and_data_without_galaxies_set_aside_are_refused(run
         calibrate(settings, replace(galaxies, calibration=np.zeros(120, np.bool_)))
 
 
+def test_error_bars_of_other_weights_are_refused(data: Path, run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    shutil.copytree(run.folder, other)
+    weights = torch.load(other / "weights.pt", weights_only=True)
+    weights["average"]["classifier.bias"] += 0.1
+    torch.save(weights, other / "weights.pt")
+    refused = training("export", "--run", other, "--data", data, "--models", tmp_path)
+    assert refused.exit_code == 2
+    assert "was calibrated with other weights; do it again" in " ".join(refused.stderr.split())
+    (other / "calibration.pt").write_bytes(b"no tensors")
+    refused = training("export", "--run", other, "--data", data, "--models", tmp_path)
+    assert refused.exit_code == 2
+    assert "calibration.pt is damaged" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_model_file_says_what_the_network_says(exported: Exported, run: Run, count: int) -> None:
+    network = calibrated(run.folder, trained(run.folder, TREE)[0])
+    assert network is not None
+    images = np.stack([draw(thin=bool(number % 2), seed=number) for number in range(count)])
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(images))
+    session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
+    for found, each in zip(session.run(None, {"images": images}), wanted, strict=True):
+        np.testing.assert_allclose(found, each.numpy(), rtol=0, atol=1e-4)
+    assert (wanted[2] >= wanted[1]).all()
+
+
 def test_scores_that_need_not_add_up_are_not_exported(data: Path, tmp_path: Path) -> None:
     options = [*TINY, "--epochs=1", "--output=sigmoid"]
     assert training("train", "--data", data, "--run", tmp_path / "run", *options).exit_code == 0
     refused = training("export", "--run", tmp_path / "run", "--data", data, "--models", tmp_path)
+    assert refused.exit_code == 2
+    assert "whose scores need not add up" in " ".join(refused.stderr.split())
+    refused = training("calibrate", "--run", tmp_path / "run", "--data", data)
     assert refused.exit_code == 2
     assert "whose scores need not add up" in " ".join(refused.stderr.split())
 

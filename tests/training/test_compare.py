@@ -1,8 +1,13 @@
 """The comparison from the command line: what is printed, written, kept and refused."""
 
+import errno
 import json
 import re
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -15,12 +20,17 @@ from galaxytree.imaging import GALAXY_ZOO_FRAMING, Framing
 from tests.training.galaxies import TREE, write_galaxies
 from training.arrays import ArrayWriter, read_galaxies
 from training.compare import compare as comparison
+from training.compare import page
 from training.compare.cli import compare_command
+from training.compare.drawn import drawn_galaxies
 from training.compare.fitting import Lesson, fit
 from training.compare.settings import CompareSettings
 from training.compare.system import System
 from training.compare.systems import SYSTEMS
+from training.compare.views import average_colour
 from training.metrics import rmse
+from training.processes import Process
+from training.runs import git_commit, write_safely
 
 TINY = ("--galaxies-seen=24", "--batch-size=8", "--threads=1", "--device=cpu")
 Words = tuple[str | Path, ...]
@@ -64,7 +74,9 @@ def compared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def test_the_table_has_a_row_for_each_system_in_its_order(compared: tuple[Path, Result]) -> None:
     _, result = compared
     assert list(rows(result.output)) == ["column-means", "five-layers", "small-cnn"]
-    assert "saw 24 galaxies in batches of 8, drawn from 32" in result.output
+    assert "Each network saw 24 galaxies, a galaxy counted each time, in batches of 8, drawn from 32" in result.output
+    assert "Least squares (`column-means`) had 24 of the 32 galaxies, each once (seed 1)." in result.output
+    assert "Every line is one training with one seed" in result.output
     assert "8 validation galaxies" in result.output
 
 
@@ -100,6 +112,7 @@ def test_what_is_written_is_what_is_printed(compared: tuple[Path, Result]) -> No
     kept = json.loads((folder / "small-cnn.json").read_text())
     assert kept["terms"]["galaxies_seen"] == 24
     assert kept["machine"]["torch"] == torch.__version__
+    assert kept["commit"] == git_commit()
 
 
 def test_what_is_finished_is_not_done_again(compared: tuple[Path, Result], data: Path, tmp_path: Path) -> None:
@@ -119,6 +132,68 @@ def test_other_settings_are_computed_anew(data: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "central-pixel.json").read_text())["terms"]["seed"] == 2
     assert json.loads(before)["terms"]["seed"] == 1
     assert "(seed 2" in result.output
+    # No network is in this table, and least squares sees nothing twice.
+    assert "Each network" not in result.output
+    assert "had 24 of the 32 galaxies" in result.output
+    assert "had 32 of the 32 galaxies" in compare(*words, "--galaxies-seen=100").output
+
+
+def test_a_system_that_has_changed_is_computed_anew(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: Words = ("--data", data, *TINY, "--systems=central-pixel", *into(tmp_path))
+    compare(*words)
+    file = tmp_path / "central-pixel.json"
+    before = json.loads(file.read_text())
+    monkeypatch.setitem(SYSTEMS, "central-pixel", replace(SYSTEMS["central-pixel"], look=average_colour))
+    compare(*words)
+    changed = json.loads(file.read_text())
+    assert changed["terms"]["system_sha256"] != before["terms"]["system_sha256"]
+    assert changed["rmse"] != before["rmse"]
+    # One that was written down before there were digests is no obstacle either.
+    del changed["terms"]["system_sha256"], changed["commit"]
+    file.write_text(json.dumps(changed))
+    assert compare(*words).exit_code == 0
+    assert "commit" in json.loads(file.read_text())
+
+
+def without(key: str) -> Callable[[str], str]:
+    return lambda text: json.dumps({name: value for name, value in json.loads(text).items() if name != key})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:100],
+        lambda _: "[]",
+        lambda _: '{"system": "central-pixel"}',
+        lambda text: text.replace("central-pixel", "small-cnn"),
+        without("machine"),
+    ],
+    ids=["cut", "list", "no-terms", "of-another", "without-machine"],
+)
+def test_a_damaged_result_is_named_before_anything_is_trained(
+    damage: Callable[[str], str], data: Path, tmp_path: Path
+) -> None:
+    words: Words = ("--data", data, *TINY, *into(tmp_path))
+    compare(*words, "--systems=central-pixel")
+    file = tmp_path / "central-pixel.json"
+    damaged = damage(file.read_text())
+    file.write_text(damaged)
+    result = compare(*words, "--systems=average-colour")
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "central-pixel.json can't be used (" in said
+    assert "delete it, so that central-pixel is trained anew, or give another --output" in said
+    assert file.read_text() == damaged
+    assert not (tmp_path / "average-colour.json").exists()
+
+
+def test_a_result_that_can_not_be_read_is_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "small-cnn.json").mkdir()
+    result = compare("--data", data, *TINY, "--systems=central-pixel", *into(tmp_path))
+    assert result.exit_code == 2
+    assert "small-cnn.json can't be used" in " ".join(result.output.split())
 
 
 def test_a_comparison_that_is_stopped_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +275,7 @@ def test_the_table_takes_its_place_in_a_page(data: Path, tmp_path: Path) -> None
         "--data", data, *TINY, "--systems=column-means", *into(tmp_path)[:1], f"--table={page}", f"--plot={page}.png"
     )
     text = page.read_text()
-    assert text.startswith("before\n\n<!-- compared -->\nEach system")
+    assert text.startswith("before\n\n<!-- compared -->\nLeast squares")
     assert "(page.md.png)" in text
     assert text.endswith("<!-- end -->\n\nafter\n")
     assert "old" not in text
@@ -215,6 +290,79 @@ def test_a_page_without_a_place_for_the_table_is_left_as_it_is(data: Path, tmp_p
     assert page.read_text() == "all but a table\n"
     # It says so before anything is computed.
     assert [path.name for path in tmp_path.iterdir()] == ["page.md"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"--table": "latin.md"}, "latin.md can't be read as a page"),
+        ({"--table": "folder"}, "folder can't be read as a page"),
+        ({"--table": "latin.md/table.md"}, "latin.md/table.md can't be written"),
+        ({"--plot": "latin.md/plot.png"}, "latin.md/plot.png can't be written"),
+        ({"--plot": "folder.png"}, "folder.png can't be written (it is a folder); give another --plot"),
+        ({"--output": "latin.md"}, "latin.md/central-pixel.json can't be written"),
+    ],
+    ids=["encoding", "table-folder", "table-below-a-file", "plot-below-a-file", "plot-folder", "output-file"],
+)
+def test_files_that_can_not_be_written_are_found_before_anything_is_trained(
+    options: dict[str, str], sentence: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.md").write_bytes(b"<!-- compared -->caf\xe9<!-- end -->")
+    Path("folder").mkdir()
+    Path("folder.png").mkdir()
+    given = {"--output": "results", "--table": "table.md", "--plot": "plot.svg"} | options
+    words = [f"{name}={value}" for name, value in given.items()]
+    result = compare("--data", data, *TINY, "--systems=central-pixel", *words)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.split())
+    assert not list(tmp_path.rglob("*.json"))
+    assert Path("latin.md").read_bytes().endswith(b"<!-- end -->")
+
+
+@pytest.mark.parametrize(("name", "option"), [("table.md", "--table"), ("plot.svg", "--plot")])
+def test_a_file_that_can_no_longer_be_written_stays_whole(
+    name: str, option: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: Words = ("--data", data, *TINY, "--systems=central-pixel", *into(tmp_path))
+    compare(*words)
+    before = (tmp_path / name).read_bytes()
+
+    def full(path: Path, contents: Callable[[BinaryIO], object]) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_safely(path, contents)
+
+    monkeypatch.setattr(page, "write_safely", full)
+    result = compare(*words)
+    assert result.exit_code == 2
+    assert f"{name} can't be written (No space left on device); give another {option}" in " ".join(
+        result.output.split()
+    )
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_comparison_is_of_one_process(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What torchrun would make of the first of two processes.
+    monkeypatch.setattr(comparison, "joined", lambda _: nullcontext(Process(0, 2, torch.device("cpu"))))
+    result = compare("--data", data, *TINY, "--systems=central-pixel", *into(tmp_path))
+    assert result.exit_code == 2
+    assert "of one process, and there are 2; start it without torchrun" in " ".join(result.output.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_made_up_galaxies_are_not_asked_for_by_systems_of_real_ones(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = drawn_galaxies(12, 4)
+    monkeypatch.setattr(comparison, "drawn_galaxies", lambda: few)
+    words: Words = ("--data", data, *TINY, "--batch-size=16", *into(tmp_path))
+    assert compare(*words, "--systems=central-pixel").exit_code == 0
+    result = compare(*words, "--systems=central-pixel,maxout-16-parts-candels")
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "8 galaxies to learn from and 4 to measure on do not do for batches of 16" in said
+    assert "made-up ones of maxout-16-parts-candels, which --systems can leave out" in said
 
 
 @pytest.mark.parametrize(

@@ -2,28 +2,32 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from galaxytree.decision_tree import load_tree
 from galaxytree.imaging import GALAXY_ZOO_FRAMING
 from tests.training.galaxies import TREE, draw
+from training.augment import Augmentation
 from training.batches import Batches
 from training.compare.drawn import drawn_galaxies
 from training.compare.fitting import Lesson, fit
 from training.compare.measuring import accuracy, errors, size
 from training.compare.region import region_of_interest
+from training.compare.results import Machine, Result, Terms
 from training.compare.settings import CompareSettings
 from training.compare.system import System, cross_entropy
 from training.compare.systems import SYSTEMS
 from training.compare.table import table
-from training.compare.views import View
+from training.compare.views import AsOurs, View, nothing
 from training.networks.classic.dense import densenet
 from training.networks.classic.maxout import MaxoutNetwork
+from training.networks.classic.plain import fully_convolutional
 from training.networks.classic.regression import Regression
 from training.networks.classic.residual import resnet
 from training.networks.outputs import OUTPUTS
@@ -50,6 +54,10 @@ def test_a_system_scores_galaxies(system: System) -> None:
     assert scores.dtype == np.float32
     assert (scores >= 0).all()
     assert (scores <= 1).all()
+    # Its digest is the same in every process, and another for another function.
+    for said in (repr(network), repr(system.look) if is_dataclass(system.look) else system.look.__qualname__):
+        assert " at 0x" not in said
+        assert "<lambda>" not in said
     if system.question:
         np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
 
@@ -87,6 +95,62 @@ def test_networks_are_as_large_as_published(make: Callable[[], nn.Sequential], p
     assert sum(each.numel() for each in make()[:-1].parameters()) == parameters
 
 
+def test_what_is_to_differ_by_the_network_alone_sees_and_forgets_as_ours_does() -> None:
+    ours, plain = SYSTEMS["ours"], [each for each in SYSTEMS.values() if each.look == AsOurs(1.0)]
+    assert {each.name for each in plain} == {
+        *("resnet-18", "resnet-34", "resnet-50", "densenet-121", "fully-convolutional"),
+    }
+    left_out = [each for each in ours.network(TREE).modules() if isinstance(each, nn.Dropout)]
+    for system in plain:
+        for seed in (None, 1, 2):
+            views, same = (
+                each.look(IMAGES, GALAXY_ZOO_FRAMING, None if seed is None else chance(seed)) for each in (system, ours)
+            )
+            torch.testing.assert_close(views * 255, same)
+        assert system.loss is ours.loss
+        own = [each for each in system.network(TREE).modules() if isinstance(each, nn.Dropout | nn.Dropout2d)]
+        assert [each.p for each in own] == [each.p for each in left_out]
+
+
+def test_dropout_of_whole_channels_is_dropout_of_pooled_features() -> None:
+    network = fully_convolutional(37, dropout=0.5).eval()
+    network[-4].train()
+    torch.manual_seed(1)
+    views = torch.rand(3, 3, 32, 32)
+    pooled = network[:-4](views).mean(dim=(2, 3))
+    torch.manual_seed(2)
+    kept = network[-4](torch.ones(3, 256, 1, 1))
+    torch.manual_seed(2)
+    last = network[-3]
+    assert isinstance(last, nn.Conv2d)
+    expected = functional.linear(pooled * kept.flatten(1), last.weight.flatten(1), last.bias)
+    torch.testing.assert_close(network(views), expected, atol=1e-5, rtol=1e-4)
+    assert 0.3 < (kept == 0).float().mean() < 0.7
+
+
+def test_a_digest_is_of_what_a_system_is() -> None:
+    system = System("one", "", View(100, 8), lambda _: nn.Linear(3, 4))
+    network = system.network(TREE)
+    digest = system.digest(network)
+    # Other weights, names and words leave it alone.
+    assert replace(system, name="two", what="other words").digest(system.network(TREE)) == digest
+    others = [
+        replace(system, look=View(101, 8)),
+        replace(system, look=nothing),
+        replace(system, loss=cross_entropy),
+        replace(system, question="Q1"),
+        replace(system, version=2),
+    ]
+    digests = [each.digest(network) for each in others] + [system.digest(nn.Linear(3, 5))]
+    assert len({digest, *digests}) == 7
+
+
+def test_a_digest_holds_how_far_views_of_ours_vary() -> None:
+    ours, network = SYSTEMS["ours"], nn.Identity()
+    further = replace(ours, look=AsOurs(augmentation=Augmentation(zoom=1.2)))
+    assert ours.digest(network) == replace(ours, look=AsOurs()).digest(network) != further.digest(network)
+
+
 def test_the_maxout_network_has_the_published_42_million_parameters() -> None:
     assert sum(each.numel() for each in MaxoutNetwork(37).parameters()) == pytest.approx(42e6, rel=0.01)
 
@@ -96,7 +160,7 @@ def test_multiply_adds_are_those_of_all_parts() -> None:
 
     def counted(network: nn.Module, view: View) -> int:
         system = System("counted", "", view, lambda _: network)
-        return size(system, network, galaxies, torch.device("cpu"))["multiply_adds"]
+        return size(system, network, galaxies, torch.device("cpu")).multiply_adds
 
     # One 3 x 3 convolution from 3 to 2 channels over 8 x 8 pixels.
     assert counted(nn.Conv2d(3, 2, 3, padding=1), View(288, 8)) == 3 * 2 * 9 * 64
@@ -267,15 +331,33 @@ def test_independent_fractions_have_no_accuracy_and_their_row_says_that_they_are
     galaxies, system = drawn_galaxies(200, 50), SYSTEMS["maxout-16-parts-candels"]
     found = errors(system, galaxies.votes, galaxies)
     assert found == {"rmse": 0, "rmse_of_question": None, "accuracy": None}
-    terms = {
-        "galaxies_seen": 10, "batch_size": 5, "seed": 1, "precision": "bf16", "learning": 150, "validation": 50,
-    }  # fmt: skip
-    rest = {"parameters": 42_000_000, "multiply_adds": 1_076_400_000, "images_per_second": 3.2, "minutes": 1.25}
-    machine = {"device": "cuda", "gpu": "a GPU", "threads": 1, "torch": "2"}
-    text = table(
-        [{"system": system.name, "terms": terms, "loss": [0.2, 0.1], "machine": machine} | found | rest],
+    result = Result(
+        system=system.name,
+        terms=Terms(
+            galaxies_seen=10,
+            batch_size=5,
+            seed=1,
+            precision="bf16",
+            learning_rate=1e-3,
+            weight_decay=0.02,
+            warmup=0.1,
+            system_sha256="",
+            data_sha256="",
+            learning=1024,
+            validation=50,
+        ),
+        commit="unknown",
+        **found,
+        parameters=42_000_000,
+        multiply_adds=1_076_400_000,
+        images_per_second=3.2,
+        minutes=1.25,
+        loss=(0.2, 0.1),
+        machine=Machine(device="cuda", gpu="a GPU", threads=1, torch="2"),
     )
+    text = table([result])
     assert "| 0.0000 (made-up) | - | 42 M | 1,076 M | 3 | 1.2 | - |" in text
-    assert "50 made-up galaxies" in text
+    assert "learnt from 1,024 made-up galaxies" in text
+    assert "on 50 others" in text
     assert "from 0.2000 in the first tenth to 0.1000" in text
     assert "Computed on: a GPU, PyTorch 2." in text

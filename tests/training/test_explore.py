@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from galaxytree.decision_tree import DecisionTree, load_tree
 from tests.tiny_model import FRAMING, write_model
 from tests.training.galaxies import draw, votes_of
 from training.arrays import ArrayWriter, read_galaxies
-from training.evaluate import SHIPPED
+from training.evaluate import SHIPPED, evaluate, split_sha256
 from training.explore.cli import explore_command
 from training.explore.scoring import Model
 from training.explore.settings import ExploreSettings
@@ -95,7 +96,7 @@ def write_data(
 
 
 def with_error_bars(folder: Path, *, error: float = 0.1, columns: int = 37) -> Path:
-    """Give a small model a convolution, a standard error for each score, and the brightness as out of domain."""
+    """Give a small model a convolution, an uncertainty for each score, and the brightness as out of domain."""
     file = folder / MODEL_FILE
     model = onnx.load(file)
     constants: dict[str, NDArray[np.generic]] = {
@@ -251,7 +252,7 @@ def test_the_worst_prediction_comes_first(written: Written) -> None:
     assert "of 12 galaxies" not in words
     assert words.index("galaxy-25 error 0.") < words.index("galaxy-18 error 0.000, same likeliest path")
     assert "tiny 2026.11.1 scores 12 galaxies" in words
-    assert "The card does not say that tiny was measured on just these galaxies" in words
+    assert "The card does not say that tiny was measured on this validation split" in words
     assert "by the model than by the volunteers for 1." in words
     assert words.count("another likeliest path") == 1
 
@@ -265,7 +266,10 @@ def test_calibration_is_shown_question_by_question(written: Written) -> None:
 
 def test_error_bars_and_strange_galaxies_are_shown(written: Written) -> None:
     words = written.page.words("uncertainty")
-    assert "With each score the model gives a standard error" in words
+    assert "With each score the model gives error bars." in words
+    # The file has one interval only.
+    assert "the wide error bars are 1.96 times the narrow ones" in words
+    assert "Within ±1.96 uncertainty: " in words
     assert "The strangest galaxies" in words
     (said,) = [str(each["aria-label"]) for each in written.page.all("svg") if "Part of the votes" in str(each)]
     # All predictions but one are exact, so that all or all but a few votes lie within both intervals.
@@ -274,6 +278,43 @@ def test_error_bars_and_strange_galaxies_are_shown(written: Written) -> None:
     values = [float(each.rpartition(" ")[2]) for each in strange]
     assert len(values) == 10
     assert values == sorted(values, reverse=True)
+
+
+def test_the_page_says_what_part_of_the_votes_each_interval_holds(tmp_path: Path) -> None:
+    outputs = ("scores", "uncertainty", "uncertainty_95", "out_of_domain")
+    folder = write_model(tmp_path / "model", tree="candels", outputs=outputs)
+    data = write_data(tmp_path / "d.h5", candels_votes(10), tree=CANDELS, validation=10)
+    predictions = Model.fitting(folder, read_galaxies(data)).predict(read_galaxies(data).images)
+    assert predictions.uncertainty is not None
+    assert predictions.out_of_domain is not None
+    # Half the pictures are flagged.
+    plus = {"out_of_domain": 0.5 - float(np.median(predictions.out_of_domain))}
+    folder = write_model(tmp_path / "model", tree="candels", outputs=outputs, plus=plus)
+    # Of 50 votes 30 lie within uncertainty, 5 more within 1.96 times that, and 10 more within uncertainty_95, which is
+    # 2.5 times that: of no normal distribution.
+    apart = np.repeat([0.5, 1.5, 2.2, 4], [30, 5, 10, 5]).reshape(10, 5) * predictions.uncertainty
+    votes = (predictions.scores - np.copysign(apart, predictions.scores - 0.5)).astype(np.float32)
+    write_data(data, votes, tree=CANDELS, validation=10)
+    path = tmp_path / "page.html"
+    result = explore("--data", data, "--model", folder, "--output", path)
+    assert result.exit_code == 0, result.output
+    page = Page.of(path)
+    words = page.words("uncertainty")
+    said = "Within ±uncertainty: 60.0% of the votes, where 68% are meant."
+    assert said in words
+    assert "Within ±uncertainty_95: 90.0% of the votes, where 95% are meant." in words
+    assert "1.96" not in words
+    assert "The curve is a normal distribution, for comparison" in words
+    (histogram,) = [str(each["aria-label"]) for each in page.all("svg") if "Histogram of vote" in str(each)]
+    assert "50 votes, of which 0 lie beyond 5" in histogram
+    assert said in histogram
+    text = path.read_text("utf-8")
+    assert ">a normal distribution<" in text
+    assert "standard error" not in text
+    assert "Lines reach from scores by uncertainty" in page.words("mistakes")
+    # As `evaluate` flags them.
+    assert evaluate(folder, read_galaxies(data))[0].flagged == 0.5
+    assert "5 galaxies of 10 lie above 0.5, where a picture is flagged." in words
 
 
 # Odd data. A tree of one question keeps these quick.
@@ -315,7 +356,7 @@ def test_votes_that_nobody_knows_and_error_bars_of_nothing(tmp_path: Path, cande
     assert "irregular irregular no galaxy has a vote for it" in page.words("examples")
     assert "from the votes on 5 galaxies at most" in page.words("data")
     assert "Of 2 galaxies" in page.words("mistakes")
-    assert "8 votes left out: the standard error there is not above 0." in page.words("uncertainty")
+    assert "8 votes left out of the histogram: uncertainty there is not above 0." in page.words("uncertainty")
     assert not re.search(r"\bnan\b", path.read_text("utf-8"), re.IGNORECASE)
 
 
@@ -335,10 +376,12 @@ def test_one_galaxy_and_nobody_set_aside(tmp_path: Path, candels_model: Path) ->
 def test_one_galaxy_without_any_vote(tmp_path: Path, candels_model: Path) -> None:
     data = write_data(tmp_path / "d.h5", np.full((1, 5), np.nan, np.float32), tree=CANDELS, validation=1)
     path = tmp_path / "page.html"
-    result = explore("--data", data, "--model", candels_model, "--output", path)
+    model = with_error_bars(candels_model, columns=5)
+    result = explore("--data", data, "--model", model, "--output", path)
     assert result.exit_code == 0, result.output
     page = Page.of(path)
     assert "Of 0 galaxies" in page.words("mistakes")
+    assert "Within ±" not in page.words("uncertainty")
     assert "RMSE – from 0 votes" in page.words("calibration")  # noqa: RUF001  (a dash)
 
 
@@ -372,6 +415,37 @@ def test_some_of_the_galaxies_are_scored(tmp_path: Path, candels_model: Path) ->
     assert pages[0] == pages[1] != pages[2]
 
 
+@pytest.mark.parametrize("drawn", ["0", "3"])
+def test_a_model_measured_on_other_galaxies_is_cautioned_against(tmp_path: Path, drawn: str) -> None:
+    data = write_data(tmp_path / "d.h5", candels_votes(9), tree=CANDELS, validation=6)
+    galaxies = read_galaxies(data)
+    whole, other = (split_sha256(galaxies.where(chosen)) for chosen in (galaxies.validation, ~galaxies.validation))
+    path = tmp_path / "page.html"
+    for sha256, cautioned in {whole: False, other: True}.items():
+        folder = write_model(tmp_path / sha256, tree="candels", card={"metrics": {"validation_sha256": sha256}})
+        result = explore("--data", data, "--model", folder, "--output", path, "--galaxies", drawn)
+        assert result.exit_code == 0, result.output
+        words = Page.of(path).words("mistakes")
+        assert f"scores {drawn.replace('0', '6')} galaxies" in words
+        assert ("it may be trained on it" in words) == cautioned
+
+
+def test_too_little_memory_is_not_put_on_the_model(
+    tmp_path: Path, candels_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_data(tmp_path / "d.h5", candels_votes(3), tree=CANDELS, validation=1)
+
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for module, name in ((onnx, "load"), (onnxruntime, "InferenceSession")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, short)
+            with pytest.raises(MemoryError):
+                explore("--data", data, "--model", candels_model, "--output", tmp_path / "page.html")
+    assert not list(tmp_path.glob("page.html*"))
+
+
 # Calls that can't be carried out: one sentence, and status 2.
 
 
@@ -381,6 +455,12 @@ def test_a_file_of_other_content_is_refused(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "is no array file of galaxies; make one with" in " ".join(result.stderr.split())
     assert not (tmp_path / "page.html").exists()
+
+
+def test_a_missing_file_is_said_to_be_made_by_prepare(tmp_path: Path) -> None:
+    result = explore("--data", tmp_path / "missing.h5", "--output", tmp_path / "page.html")
+    assert result.exit_code == 2
+    assert "make one with: python -m training prepare" in " ".join(result.stderr.split())
 
 
 def test_a_file_without_galaxies_is_refused(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from tests.training.conftest import Exported, Run, training
 from tests.training.galaxies import draw, write_galaxies
 from training import export as export_module
 from training.arrays import read_galaxies
+from training.describe import _SELECTED, licence_of, provenance_of
 from training.evaluate import split_sha256
-from training.export import _SELECTED, ExportSettings, _provenance, export
+from training.export import ExportSettings, export
 from training.networks.classifier import GalaxyClassifier
 from training.predict import Predictions, predict
 from training.runs import read_record
@@ -157,11 +158,27 @@ def test_what_is_known_of_the_fixed_split_is_told_of_it() -> None:
     assert set(_SELECTED) == {hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()}
 
 
+def test_what_was_learnt_from_is_said_in_words(run: Run) -> None:
+    galaxies, record = read_galaxies(run.data), read_record(run.folder)
+    assert provenance_of(record, galaxies)["labels"] == "56 galaxies with all votes, 8 with some"
+    for changes, words in (
+        ({"bounds": 1.0}, "bounds of votes of 0, from their classes"),
+        ({"targets": "targets.h5"}, "scores of networks trained before"),
+    ):
+        changed = record | {"settings": record["settings"] | changes}
+        assert words in provenance_of(changed, galaxies)["labels"]
+    begun = record | {"settings": record["settings"] | {"initial": "runs/earlier"}, "origin": "ImageNet (…)"}
+    wanted = "ImageNet (…), then those of an earlier run on the same galaxies"
+    assert provenance_of(begun, galaxies)["initial_weights"] == wanted
+    assert "Apache-2.0" in licence_of(begun, galaxies)
+    assert "runs/earlier" not in str(provenance_of(begun, galaxies))
+
+
 def test_runs_that_were_written_down_before_processes_and_machines_were_are_told_of(run: Run) -> None:
     record = read_record(run.folder)
     machine = record["machine"]
     del record["machines"], record["world"]
-    told = _provenance(record, read_galaxies(run.data))
+    told = provenance_of(record, read_galaxies(run.data))
     assert (told["processes"], told["machines"]) == (1, [machine])
 
 

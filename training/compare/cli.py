@@ -9,9 +9,11 @@ import click
 from galaxytree.decision_tree import UnknownTreeError
 from galaxytree.options import options_of, settings_from
 from training.arrays import ArrayFileError
-from training.compare.compare import CompareError, compare
+from training.compare.compare import compare
+from training.compare.page import place_of, see_writable, write_table
+from training.compare.results import CompareError
 from training.compare.settings import CompareSettings
-from training.compare.table import TableError, draw, place_of, table, write_table
+from training.compare.table import draw, table
 from training.runs import RunError
 
 
@@ -28,11 +30,13 @@ def compare_command(**given: Any) -> None:  # noqa: ANN401  (options of every ty
     try:
         # Not only when all is computed.
         place_of(settings.table_file)
+        see_writable(settings.table_file, "--table")
+        see_writable(settings.plot_file, "--plot")
         results = compare(settings)
         text = table(results)
         draw(results, settings.plot_file)
         write_table(text, settings.table_file, settings.plot_file)
-    except (ArrayFileError, CompareError, RunError, TableError, UnknownTreeError) as error:
+    except (ArrayFileError, CompareError, RunError, UnknownTreeError) as error:
         raise click.UsageError(str(error)) from error
     except KeyboardInterrupt:
         click.echo(f"Stopped. The same command goes on; finished systems lie in {settings.folder}.", err=True)

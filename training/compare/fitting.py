@@ -1,7 +1,6 @@
 """How a system learns: the same flat loop for all networks, least squares for regressions."""
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,9 +13,12 @@ from training.batches import Batches
 from training.compare.settings import CompareSettings
 from training.compare.system import System
 from training.networks.classic.regression import Regression
+from training.schedule import decayed, schedule
 
-_WARMUP = 0.1
-_WEIGHT_DECAY = 0.02
+WARMUP = 0.1
+WEIGHT_DECAY = 0.02
+"""Both as in our own training."""
+
 _STEPS_PER_SEED = 2**32
 
 
@@ -73,12 +75,8 @@ def _fit_at_once(system: System, network: Regression, lesson: Lesson) -> None:
 def _descend(system: System, network: nn.Module, lesson: Lesson) -> list[float]:
     settings, steps = lesson.settings, lesson.settings.steps
     chosen = system.columns(lesson.galaxies.tree)
-    decayed = [each for each in network.parameters() if each.ndim > 1]
-    others = [each for each in network.parameters() if each.ndim <= 1]
     largest = system.learning_rate or 0.0
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": others, "weight_decay": 0.0}], lr=largest
-    )
+    optimizer = torch.optim.AdamW(decayed(network, WEIGHT_DECAY), lr=largest)
     losses: list[float] = []
     network.train()
     progress = tqdm(total=steps, desc=system.name, unit="step", leave=False, smoothing=0.05)
@@ -88,7 +86,7 @@ def _descend(system: System, network: nn.Module, lesson: Lesson) -> list[float]:
         torch.manual_seed(chance)
         views = system.look(images, lesson.galaxies.framing, torch.Generator().manual_seed(chance))
         for group in optimizer.param_groups:
-            group["lr"] = largest * _schedule((step + 1) / (steps + 1))
+            group["lr"] = largest * schedule(step / steps, WARMUP)
         scores = run(network, views, settings, lesson.device)
         loss = system.loss(scores, votes[:, chosen])
         optimizer.zero_grad(set_to_none=True)
@@ -108,10 +106,3 @@ def run(network: nn.Module, views: Tensor, settings: CompareSettings, device: to
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         scores: Tensor = network(views)
     return scores.float()
-
-
-def _schedule(progress: float) -> float:
-    """Return the step size in units of the largest: a linear rise, then half a cosine down to 0."""
-    if progress < _WARMUP:
-        return progress / _WARMUP
-    return (1 + math.cos(math.pi * (progress - _WARMUP) / (1 - _WARMUP))) / 2

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from training.arrays import Galaxies
 from training.compare.fitting import run
 from training.compare.settings import CompareSettings
 from training.compare.system import System
 from training.metrics import Votes, rmse
+from training.networks.size import Size, size_of
 
 _BATCH = 125
 
@@ -72,14 +72,8 @@ def accuracy(fractions: Votes, votes: Votes) -> float:
     return float(same.mean()) if known.any() else math.nan
 
 
-def size(system: System, network: nn.Module, galaxies: Galaxies, device: torch.device) -> dict[str, int]:
+def size(system: System, network: nn.Module, galaxies: Galaxies, device: torch.device) -> Size:
     """Count parameters, and multiply-adds for one galaxy with all its views."""
     network.eval()
     images = torch.from_numpy(galaxies.images[:1]).to(device)
-    views = system.look(images, galaxies.framing, None)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(views)
-    return {
-        "parameters": sum(each.numel() for each in network.parameters()),
-        "multiply_adds": counter.get_total_flops() // 2,
-    }
+    return size_of(network, system.look(images, galaxies.framing, None))

@@ -29,7 +29,7 @@ class CompareSettings(Options):
         int | None,
         Field(
             gt=0,
-            description="How many galaxies every system sees in training, a galaxy counted each time; not set: "
+            description="How many galaxies every network sees in training, a galaxy counted each time; not set: "
             f"{_GALAXIES_SEEN}, or {_QUICK_GALAXIES_SEEN} with --quick",
         ),
     ] = None
@@ -70,7 +70,7 @@ class CompareSettings(Options):
 
     @property
     def steps(self) -> int:
-        """Batches that every system sees."""
+        """Batches that every network sees."""
         wanted = self.galaxies_seen or (_QUICK_GALAXIES_SEEN if self.quick else _GALAXIES_SEEN)
         return max(wanted // self.batch_size, 1)
 

@@ -1,7 +1,8 @@
 """A system: how it looks at an image, what computes scores, how it learns, and what others published of it."""
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,9 @@ class System:
         Largest step size of AdamW; None if the best weights are computed at once (least squares).
     made_up
         Whether it learns the tree `candels` from drawn galaxies, since no other images of it are at hand.
+    version
+        To be raised with every change of the code that `digest` does not show, so that earlier results are not taken
+        for those of what it has become.
     """
 
     name: str
@@ -49,10 +53,28 @@ class System:
     loss: Callable[[Tensor, Tensor], Tensor] = squared_error
     learning_rate: float | None = 1e-3
     made_up: bool = False
+    version: int = 1
 
     def columns(self, tree: DecisionTree) -> slice:
         """Return which of the tree's columns it scores."""
         return slice(None) if self.question is None else tree.slices[self.question]
+
+    def digest(self, network: nn.Module) -> str:
+        """Return a SHA-256, in hexadecimal digits, of what the system is.
+
+        Parameters
+        ----------
+        network : torch.nn.Module
+            What `network` made; its layers and their sizes count, not its weights.
+        """
+        look = repr(self.look) if is_dataclass(self.look) else _name(self.look)
+        parts = (f"{self.version}", repr(network), look, self.question or "", _name(self.loss))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _name(function: Callable[..., Tensor]) -> str:
+    """Return a function's name: its `repr` has an address, which is another in every process."""
+    return function.__qualname__
 
 
 def cross_entropy(fractions: Tensor, votes: Tensor) -> Tensor:

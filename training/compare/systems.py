@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from galaxytree.decision_tree import DecisionTree
 from training.compare.system import System, cross_entropy
-from training.compare.views import View, as_ours, average_colour, central_pixel, nothing
+from training.compare.views import AsOurs, View, average_colour, central_pixel, nothing
 from training.networks.classic.dense import densenet
 from training.networks.classic.maxout import SIDE, MaxoutNetwork
 from training.networks.classic.plain import (
@@ -22,6 +22,9 @@ from training.networks.classifier import ViewClassifier
 from training.networks.outputs import OUTPUTS
 
 FIRST_QUESTION = "Q1"
+
+# Of the features that the last layer sees, in ours and in those that are to differ from it by nothing but the network.
+_DROPOUT = 0.2
 
 
 class Fractions(nn.Module):
@@ -45,18 +48,17 @@ def _with(output: str, network: nn.Module, tree: DecisionTree) -> nn.Module:
 
 
 def _resnet(name: str, tree: DecisionTree) -> nn.Module:
-    return _with("softmax-tree", resnet(name, _columns(tree)), tree)
+    return _with("softmax-tree", resnet(name, _columns(tree), _DROPOUT), tree)
 
 
 def _ours(tree: DecisionTree) -> ViewClassifier:
-    network = ViewClassifier(tree, "efficientnet-lite0", dropout=0.2)
+    network = ViewClassifier(tree, "efficientnet-lite0", dropout=_DROPOUT)
     network.load_imagenet()
     return network
 
 
-# The part of the picture that ours looks at, at as many pixels, so that with ResNets and DenseNet only the network and
-# where it starts from differ.
-_AS_LARGE_AS_OURS = View(crop=224, size=112)
+# What ours sees in training and in measuring, from 0 to 1, as is usual for networks that start from random weights.
+_AS_OURS = AsOurs(brightest=1.0)
 _PARTS = View(crop=207, size=SIDE, parts=True, rotation=180, zoom=1.3, shift=4)
 _GREY_169 = View(crop=169, size=169, grey=True)
 
@@ -141,8 +143,8 @@ _ALL = (
     System(
         name="fully-convolutional",
         what="nine convolutions, no dense layer, 112 px",
-        look=_AS_LARGE_AS_OURS,
-        network=lambda tree: _with("softmax-tree", fully_convolutional(_columns(tree)), tree),
+        look=_AS_OURS,
+        network=lambda tree: _with("softmax-tree", fully_convolutional(_columns(tree), _DROPOUT), tree),
         reference="after Springenberg et al. 2015",
         learning_rate=2e-3,
     ),
@@ -150,7 +152,7 @@ _ALL = (
         System(
             name=name,
             what=f"ResNet-{name.partition('-')[2]} from scratch, 112 px",
-            look=_AS_LARGE_AS_OURS,
+            look=_AS_OURS,
             network=partial(_resnet, name),
             reference="He et al. 2016",
         )
@@ -159,14 +161,14 @@ _ALL = (
     System(
         name="densenet-121",
         what="DenseNet-121 from scratch, 112 px",
-        look=_AS_LARGE_AS_OURS,
-        network=lambda tree: _with("softmax-tree", densenet(_columns(tree)), tree),
+        look=_AS_OURS,
+        network=lambda tree: _with("softmax-tree", densenet(_columns(tree), _DROPOUT), tree),
         reference="Huang et al. 2017",
     ),
     System(
         name="ours",
         what="EfficientNet-Lite0 from ImageNet, 112 px, a softmax for each question",
-        look=as_ours,
+        look=AsOurs(),
         network=_ours,
     ),
 )

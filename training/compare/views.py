@@ -29,6 +29,9 @@ Look = Callable[[Tensor, Framing, torch.Generator | None], Tensor]
 # so that the galaxy's centre lies at the same place in it.
 _PARTS_FIELD = 69
 
+# With its defaults, which are those of our training.
+_OURS = Augmentation()
+
 
 @dataclass(frozen=True)
 class View:
@@ -141,13 +144,30 @@ def _parts() -> tuple[Tensor, Tensor]:
     return turned * scale, turned @ torch.full((2, 1), scale - 1)
 
 
-def as_ours(images: Tensor, framing: Framing, generator: torch.Generator | None) -> Tensor:
-    """Look as our own training does: float32 [N, 3, R, R], 0 to 255, the inner 7 / 9 of the array at its own scale."""
-    crop = round(framing.size * 7 / 9)
-    if generator is None:
-        plain: Tensor = classifier.View(crop, crop)(images)
-        return plain
-    return Augmentation().views(images, crop, crop, generator)
+@dataclass(frozen=True)
+class AsOurs:
+    """Look as our own training does: the inner 7 / 9 of the array at its own scale, varied in the same ways.
+
+    Attributes
+    ----------
+    brightest
+        What the brightest pixel value becomes: ours takes pixels from 0 to 255.
+    augmentation
+        How training varies the view.
+    """
+
+    brightest: float = 255.0
+    augmentation: Augmentation = _OURS
+
+    def __call__(self, images: Tensor, framing: Framing, generator: torch.Generator | None) -> Tensor:
+        """Return float32 [N, 3, R, R], 0 to `brightest`."""
+        crop = round(framing.size * 7 / 9)
+        views: Tensor = (
+            classifier.View(crop, crop)(images)
+            if generator is None
+            else self.augmentation.views(images, crop, crop, generator)
+        )
+        return views * (self.brightest / 255)
 
 
 def nothing(images: Tensor, framing: Framing, generator: torch.Generator | None) -> Tensor:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from training.arrays import Galaxies
 from training.experiment.rows import ExperimentError
 from training.metrics import Votes, rmse
+from training.networks.size import size_of
 from training.predict import predict
 from training.splits import in_fold
 from training.trained import trained
@@ -60,7 +59,8 @@ def score(run: Path, galaxies: Galaxies, device: torch.device) -> Scored:
         If no galaxies were held out.
     """
     model, record = trained(run, galaxies.tree)
-    parameters, multiply_adds = size_of(model, galaxies.framing.size)
+    side = galaxies.framing.size
+    size = size_of(model, torch.zeros(1, side, side, 3, dtype=torch.uint8))
     settings: dict[str, Any] = record["settings"]
     folds = settings.get("folds", 0)
     unseen = galaxies.where(in_fold(galaxies, folds, settings["fold"]) if folds else galaxies.validation)
@@ -69,14 +69,7 @@ def score(run: Path, galaxies: Galaxies, device: torch.device) -> Scored:
         raise ExperimentError(msg)
     model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     one_view, eight_views = predict(model, unseen.images, device, 1), predict(model, unseen.images, device, 8)
-    return Scored(unseen.votes, one_view, eight_views, parameters, multiply_adds)
-
-
-def size_of(model: nn.Module, side: int) -> tuple[int, int]:
-    """Return the number of parameters of a network on the CPU, and its multiply-adds for one image of this side."""
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(torch.zeros(1, side, side, 3, dtype=torch.uint8))
-    return sum(each.numel() for each in model.parameters()), counter.get_total_flops() // 2
+    return Scored(unseen.votes, one_view, eight_views, size.parameters, size.multiply_adds)
 
 
 def mean_of(members: Sequence[Scored]) -> Scored:

@@ -12,23 +12,26 @@ import torch
 from galaxytree.card import sha256_of
 from training.arrays import Galaxies, read_galaxies
 from training.experiment.measure import Scored, joined_of, mean_of, score
-from training.experiment.plan import Experiments
+from training.experiment.plan import NOT_DECISIVE, Experiments
 from training.experiment.results import (
     Fold,
     Measured,
     Result,
-    differences,
     read_results,
     settings_changed,
     write_result,
 )
 from training.experiment.rows import ExperimentError, Run
 from training.processes import joined
-from training.runs import RECORD_FILE, WEIGHTS_FILE, git_commit, machine, read_record, write_safely
+from training.runs import RECORD_FILE, WEIGHTS_FILE, differences, git_commit, machine, read_record, write_safely
+from training.settings import TrainSettings
 from training.teach import teach
 from training.train import train
 
 _MADE_FROM_FILE = "made_from.json"
+
+# What a run is made from is told by the weights that `made_from.json` names, not by where it lies.
+_TOLD_OTHERWISE = NOT_DECISIVE | {"initial", "targets"}
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,10 @@ class Bench:
     def _prepare(self, name: str, made_from: dict[str, str]) -> None:
         """Write down whose weights a row is made from, and let its teachers teach."""
         folder = self.runs / name
-        settings = self.experiments.teaching(name, self.runs, self.data)
+        settings = self.experiments.teaching(name, self.runs, self.data, self.device)
         facts = {
             "weights": made_from,
-            "teach": settings.model_dump(mode="json", exclude={"data", "output"}),
+            "teach": settings.model_dump(mode="json", exclude={"data", "output", "device"}),
             "data": self.galaxies.sha256,
         }
         note, teachers = folder / _MADE_FROM_FILE, self.experiments.rows[name].teachers
@@ -133,7 +136,7 @@ class Bench:
             train(settings)
             return
         record = read_record(settings.run)
-        if changed := differences(record["settings"], settings.model_dump(mode="json")):
+        if changed := differences(record["settings"], settings.model_dump(mode="json"), _TOLD_OTHERWISE):
             msg = f"{settings.run} was trained with other settings ({', '.join(changed)}); remove it to train it again"
             raise ExperimentError(msg)
         if record["data"]["sha256"] != self.galaxies.sha256:
@@ -212,10 +215,8 @@ def _fold(fold: int, part: Scored, record: dict[str, Any]) -> Fold:
 
 def _views_seen(record: dict[str, Any]) -> int:
     """Return how many views a finished run was trained on."""
-    settings = record["settings"]
-    batch: int = settings["batch_size"]
-    steps: int = settings["views_seen"] // batch or settings["epochs"] * (record["data"]["training"] // batch)
-    return steps * batch
+    settings = TrainSettings.model_validate(record["settings"])
+    return settings.steps(record["data"]["training"]) * settings.batch_size
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -4,7 +4,7 @@ import graphlib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
@@ -17,7 +17,7 @@ TARGETS_FILE = "targets.h5"
 NOT_DECISIVE = {"run", "data", "threads", "device", "seed", "checkpoint_steps", "validate_epochs"}
 """Settings of a run that do not decide what a row's result is."""
 
-_PATHS_OF_TEACHING = {"data", "output"}
+_TEACHING_FROM_THE_COMMAND = {"data", "output", "device"}
 
 
 class Experiments(Written):
@@ -134,12 +134,15 @@ class Experiments(Written):
             values["initial"] = folder / self.runs(row.initial)[0].label
         return TrainSettings(**values)
 
-    def teaching(self, name: str, folder: Path, data: Path) -> TeachSettings:
+    def teaching(
+        self, name: str, folder: Path, data: Path, device: Literal["auto", "cpu", "cuda"] = "auto"
+    ) -> TeachSettings:
         """Return how a row's teachers teach; ValidationError if the file sets what there is not, or a path."""
         values = {
-            f"teach.{key}" if key in _PATHS_OF_TEACHING else key: each for key, each in self.rows[name].teach.items()
+            f"teach.{key}" if key in _TEACHING_FROM_THE_COMMAND else key: each
+            for key, each in self.rows[name].teach.items()
         }
-        return TeachSettings(**{"data": data, "output": folder / name / TARGETS_FILE, **values})
+        return TeachSettings(**{"data": data, "output": folder / name / TARGETS_FILE, "device": device, **values})
 
     def decisive(self, name: str) -> dict[str, Any]:
         """Return all that decides a row's result, ready for JSON, but for the runs that it is made from."""
@@ -151,7 +154,7 @@ class Experiments(Written):
         values = self.settings(Run(name, row.seeds[0]), Path()).model_dump(mode="json")
         facts: dict[str, Any] = {"train": {key: each for key, each in values.items() if key not in left_out}}
         if row.teachers:
-            teach = self.teaching(name, Path(), Path()).model_dump(mode="json", exclude=_PATHS_OF_TEACHING)
+            teach = self.teaching(name, Path(), Path()).model_dump(mode="json", exclude=_TEACHING_FROM_THE_COMMAND)
             facts |= {"teachers": list(row.teachers), "teach": teach}
         if row.initial is not None:
             facts["initial"] = row.initial

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from training.experiment.plan import NOT_DECISIVE, Experiments
 from training.experiment.rows import ExperimentError
-from training.runs import write_safely
-from training.settings import TrainSettings
+from training.runs import differences, write_safely
 
 
 class _Kept(BaseModel):
@@ -139,17 +138,9 @@ def read_results(folder: Path, experiments: Experiments) -> dict[str, Result]:
     return results
 
 
-def differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Say in which settings, ready for JSON, two runs differ; what was not there yet had its default."""
-    defaults = TrainSettings().model_dump(mode="json")
-    both = [key for key in {**current, **saved} if key not in NOT_DECISIVE]
-    values = [(key, saved.get(key, defaults.get(key)), current.get(key, defaults.get(key))) for key in both]
-    return [f"{key} was {was}, now {now}" for key, was, now in values if was != now]
-
-
 def settings_changed(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     """Say in what the settings of a row, as `Experiments.decisive` has them, differ."""
-    found = differences(saved.get("train", {}), current.get("train", {}))
+    found = differences(saved.get("train", {}), current.get("train", {}), NOT_DECISIVE)
     others = [key for key in {**current, **saved} if key != "train" and saved.get(key) != current.get(key)]
     return found + [f"{key} was {saved.get(key)}, now {current.get(key)}" for key in others]
 

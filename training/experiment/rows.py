@@ -9,6 +9,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 # Whoever performs a row says where and how it is computed; what comes from other rows is told by their names.
 _FROM_THE_COMMAND = {"run", "data", "threads", "device", "seed"}
+_FROM_THE_ROW = {"targets": "teachers", "initial": "initial"}
 
 
 class ExperimentError(ValueError):
@@ -39,6 +40,10 @@ class Run(NamedTuple):
 def _values(given: object) -> object:
     if isinstance(given, dict) and (own := sorted(_FROM_THE_COMMAND & given.keys())):
         msg = f"{', '.join(own)} can't be set here, since the command decides it"
+        raise ValueError(msg)
+    if isinstance(given, dict) and (own := sorted(_FROM_THE_ROW.keys() & given.keys())):
+        # Only so is it held that nothing comes from runs that saw what is to be measured on.
+        msg = f"{own[0]} can't be set here; name other rows as the row's own `{_FROM_THE_ROW[own[0]]}`"
         raise ValueError(msg)
     return given
 

@@ -64,8 +64,11 @@ def first_layer_of(model: Path, image: NDArray[np.uint8]) -> FirstLayer | None:
         content = graph.SerializeToString()
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         (responses,) = session.run([found[0].output[0]], {"images": image[None]})
+    except MemoryError:  # says nothing of the file
+        raise
     except Exception as error:  # neither onnx's errors nor ONNX Runtime's have a class in common but this one
-        msg = f"{model} does not run ({str(error).splitlines()[0]}); export it again"
+        reason = str(error).partition("\n")[0]
+        msg = f"{model} does not run ({reason}); export it again"
         raise ModelFileError(msg) from error
     return FirstLayer(filters[0], np.asarray(responses[0], np.float32))
 

@@ -105,12 +105,14 @@ def mistakes(galaxies: Galaxies, predictions: Predictions) -> Part:
         ("question", "", "galaxies"),
         tuple((each.id, each.text, f"{parting[each.id]:,}") for each in tree.questions if parting[each.id]),
     )
+    reach = "" if predictions.uncertainty is None else " Lines reach from scores by uncertainty to both sides."
     blocks: list[Gallery | Table] = [
         Gallery(
             bad,
             "The largest errors",
             "Error is the root mean squared difference between a galaxy's votes and scores. Upper bars are the votes "
-            f"of the {tree.voters}, lower bars the model's scores. Questions that hardly anybody reached are left out.",
+            f"of the {tree.voters}, lower bars the model's scores. Questions that hardly anybody reached are left "
+            f"out.{reach}",
         )
     ]
     if differing:

@@ -74,7 +74,7 @@ def explore(settings: ExploreSettings) -> Written:
         if model:
             parts.append(first_layer(galaxies, structured(galaxies.tree, galaxies.votes), model.file))
         if model and len(chosen):
-            parts += _judged(galaxies.where(chosen), model)
+            parts += _judged(galaxies, chosen, model)
     page = _rendered(settings, galaxies, parts, notes)
     try:
         size = partial.write_bytes(page.encode("utf-8", "replace"))
@@ -85,13 +85,15 @@ def explore(settings: ExploreSettings) -> Written:
     return Written(settings.output, size, len(galaxies), len(chosen) if model else 0, tuple(notes))
 
 
-def _judged(seen: Galaxies, model: Model) -> list[Part]:
+def _judged(galaxies: Galaxies, chosen: "np.typing.NDArray[np.intp]", model: Model) -> list[Part]:
+    seen, split = galaxies.where(chosen), galaxies.where(galaxies.validation)
     predictions = model.predict(seen.images)
     card, error = model.card, rmse(predictions.scores, seen.votes)
     caution = (
         ""
-        if card.metrics.get("validation_sha256") == split_sha256(seen)
-        else f" The card does not say that {card.name} was measured on just these galaxies; some may be trained on."
+        # The card knows the whole split, of which those that were drawn are a part.
+        if card.metrics.get("validation_sha256") == split_sha256(split)
+        else f" The card does not say that {card.name} was measured on this validation split; it may be trained on it."
     )
     wrong = mistakes(seen, predictions)
     said = f"{card.name} {card.version} scores {counted(len(seen), 'galaxy')} with an RMSE of {error:.4f}.{caution}"

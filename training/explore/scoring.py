@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import ModelCard
 from training.arrays import Galaxies, Images
-from training.evaluate import SHIPPED, ModelFileError
+from training.evaluate import SHIPPED, ModelFileError, checked_model
 from training.predict import Predictions, predict_onnx
 
 
@@ -30,21 +30,9 @@ class Model:
         Raises
         ------
         ModelFileError
-            If there is none, it is not the one that its card describes, or it is made for another tree or framing than
-            the galaxies have.
+            As `training.evaluate.checked_model` does.
         """
-        try:
-            card = ModelCard.read(folder)
-        except (OSError, ValueError) as error:
-            msg = f"{folder} holds no model with a card; make one with: python -m training export"
-            raise ModelFileError(msg) from error
-        if (card.tree, card.framing) != (galaxies.tree.name, galaxies.framing):
-            msg = f"{card.name} wants the tree {card.tree} and {card.framing}; prepare the data so"
-            raise ModelFileError(msg)
-        file = folder / MODEL_FILE
-        if not file.is_file() or sha256_of(file) != card.sha256:
-            msg = f"{file} is not the file that its card describes (sha256 {card.sha256}); export it again"
-            raise ModelFileError(msg)
+        card, file = checked_model(folder, galaxies)
         return cls(file, card)
 
     def predict(self, images: Images) -> Predictions:
@@ -57,8 +45,11 @@ class Model:
         """
         try:
             predictions = predict_onnx(self.file, images)
+        except MemoryError:  # says nothing of the file
+            raise
         except Exception as error:  # ONNX Runtime's errors have no class in common but this one
-            msg = f"{self.file} does not run on these images ({str(error).splitlines()[0]}); export it again"
+            reason = str(error).partition("\n")[0]
+            msg = f"{self.file} does not run on these images ({reason}); export it again"
             raise ModelFileError(msg) from error
         self._check_shapes(predictions, len(images))
         return predictions

@@ -1,22 +1,29 @@
 """Error bars: whether votes lie within them as often as they should; and galaxies unlike those of training."""
 
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.arrays import Galaxies
 from training.coverage import INTERVALS, coverage
+from training.evaluate import FLAGGED
 from training.explore.content import Card, Drawing, Gallery, Part, counted, number
 from training.explore.embed import INK, QUIET, SCORES, VOTES, drawing, panel, photograph
 from training.predict import Predictions
 
 _FARTHEST = 5.0
 _SHOWN = 10
+_COMPARED = (
+    "The curve is a normal distribution, for comparison; error bars may hold where votes are not distributed so."
+)
 
 
 def deviations(predictions: Predictions, votes: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return (vote - score) / uncertainty, float64 [N, columns]; NaN where one is not known or the last is not above 0.
+
+    Within -1 to 1 lie the votes that the narrow error bars hold.
 
     Raises
     ------
@@ -41,19 +48,31 @@ def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
     else:
         deviation = deviations(predictions, galaxies.votes)
         unusable = int((np.isfinite(galaxies.votes) & ~np.isfinite(deviation)).sum())
+        found = coverage(galaxies.tree, predictions.scores, halves, galaxies.votes)
+        given = predictions.uncertainty_95 is not None
+        within = _within(found["all"]["held"], ("uncertainty", "uncertainty_95" if given else "1.96 uncertainty"))
         text = [
             (
                 "With each score the model gives error bars. If they hold, 68 % of the votes lie within the narrow "
                 "ones, and 95 % within the wide ones, on every question. Fewer means that the model is too sure of "
                 "itself, more that it is too careful."
             ),
-            *([f"{counted(unusable, 'vote')} left out: the standard error there is not above 0."] if unusable else []),
         ]
+        if not given:
+            text.append(
+                "Its file has no output named uncertainty_95: the wide error bars are 1.96 times the narrow ones, as "
+                "they would be if votes were normally distributed."
+            )
+        left_out = f"{counted(unusable, 'vote')} left out of the histogram: uncertainty there is not above 0."
         blocks.append(
             Gallery(
                 (
-                    Card("Votes within each interval", (_coverage(galaxies, predictions.scores, halves),)),
-                    Card("Distance of the votes from the scores", (_histogram(deviation),)),
+                    Card("Votes within each interval", (_coverage(galaxies, found),)),
+                    Card(
+                        "Distance of the votes from the scores",
+                        (_histogram(deviation, within),),
+                        (*within, _COMPARED, *([left_out] if unusable else [])),
+                    ),
                 )
             )
         )
@@ -66,11 +85,16 @@ def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
     return Part(name, title, tuple(text), tuple(blocks))
 
 
-def _coverage(
-    galaxies: Galaxies, scores: NDArray[np.float32], halves: tuple[NDArray[np.float32], NDArray[np.float32]]
-) -> Drawing:
+def _within(held: list[float] | None, halves: tuple[str, str]) -> tuple[str, ...]:
+    """Say what part of all votes each interval holds, none if there are no votes; the halves are named as in a file."""
+    return tuple(
+        f"Within ±{half}: {part:.1%} of the votes, where {promised:.0%} are meant."
+        for (promised, _), half, part in zip(INTERVALS, halves, held or (), strict=False)
+    )
+
+
+def _coverage(galaxies: Galaxies, found: dict[str, Any]) -> Drawing:
     tree = galaxies.tree
-    found = coverage(tree, scores, halves, galaxies.votes)
     figure, axes = panel(4.6, 0.27 * len(tree.questions) + 1.1)
     rows, read = np.arange(len(tree.questions)), []
     for place, ((promised, _), marker, colour) in enumerate(zip(INTERVALS, "os", (VOTES, SCORES), strict=True)):
@@ -90,7 +114,7 @@ def _coverage(
     return drawing(figure, f"Part of the votes within each interval: {', '.join(read)}.")
 
 
-def _histogram(deviation: NDArray[np.float64]) -> Drawing:
+def _histogram(deviation: NDArray[np.float64], within: tuple[str, ...]) -> Drawing:
     known = deviation[np.isfinite(deviation)]
     figure, axes = panel(4.6, 3.0)
     edges = np.linspace(-_FARTHEST, _FARTHEST, 41)
@@ -98,16 +122,15 @@ def _histogram(deviation: NDArray[np.float64]) -> Drawing:
     density = counts / max(known.size, 1) / np.diff(edges)
     axes.stairs(density, edges, fill=True, color=SCORES, label="votes")
     fine = np.linspace(-_FARTHEST, _FARTHEST, 201)
-    axes.plot(fine, [NormalDist().pdf(float(each)) for each in fine], color=INK, lw=1.2, label="if they hold exactly")
-    axes.set(xlabel="(vote - score) / standard error", ylabel="density", xlim=(-_FARTHEST, _FARTHEST))
+    axes.plot(fine, [NormalDist().pdf(float(each)) for each in fine], color=INK, lw=1.2, label="a normal distribution")
+    axes.set(xlabel="(vote - score) / uncertainty", ylabel="density", xlim=(-_FARTHEST, _FARTHEST))
     figure.legend(loc="outside upper right", ncols=2, frameon=False, fontsize=8)
     beyond = int((np.abs(known) > _FARTHEST).sum())
-    spread = number(float(known.std())) if known.size else "unknown"
-    return drawing(
-        figure,
-        f"Histogram of vote less score in units of the standard error: {counted(known.size, 'vote')}, standard "
-        f"deviation {spread}, where 1 is meant; {beyond:,} lie beyond {_FARTHEST:g}, and count in the outermost bins.",
+    said = (
+        f"Histogram of vote less score in units of uncertainty, with a normal distribution for comparison: "
+        f"{counted(known.size, 'vote')}, of which {beyond:,} lie beyond {_FARTHEST:g} and count in the outermost bins."
     )
+    return drawing(figure, " ".join((said, *within)))
 
 
 def _strangers(galaxies: Galaxies, out_of_domain: NDArray[np.float32]) -> list[Gallery]:
@@ -116,8 +139,9 @@ def _strangers(galaxies: Galaxies, out_of_domain: NDArray[np.float32]) -> list[G
     counts, edges = np.histogram(out_of_domain[finite], np.linspace(0, 1, 41))
     axes.stairs(counts, edges, fill=True, color=VOTES)
     axes.set(xlim=(0, 1), xlabel="out of domain (0: like the training, 1: unlike)", ylabel="galaxies")
-    half = int((out_of_domain[finite] > 0.5).sum())
-    plot = drawing(figure, f"Histogram of out of domain: {counted(half, 'galaxy')} of {finite.sum():,} lie above 0.5.")
+    above = int((out_of_domain[finite] > FLAGGED).sum())
+    said = f"{counted(above, 'galaxy')} of {finite.sum():,} lie above {FLAGGED:g}, where a picture is flagged."
+    plot = drawing(figure, f"Histogram of out of domain: {said}")
     order = [int(row) for row in np.argsort(-out_of_domain, kind="stable") if finite[row]][:_SHOWN]
     cards = []
     for row in order:
@@ -125,6 +149,6 @@ def _strangers(galaxies: Galaxies, out_of_domain: NDArray[np.float32]) -> list[G
         picture = photograph(galaxies.images[row], f"Galaxy {name}, out of domain {value}")
         cards.append(Card(name, (picture,), (f"out of domain {value}",)))
     return [
-        Gallery((Card("How strange the galaxies are", (plot,)),)),
+        Gallery((Card("How strange the galaxies are", (plot,), (said,)),)),
         Gallery(tuple(cards), "The strangest galaxies", width="small"),
     ]

@@ -79,4 +79,4 @@ class ErrorBars(nn.Module):
         spread = self.spread(features, scores)
         asked = ((self.weights(scores) - RARE) / (ASKED - RARE)).clamp(0, 1)
         narrow, wide = (spread * (own[0] + asked * (own[1] - own[0])) for own in self.factors)
-        return narrow, wide
+        return narrow, torch.maximum(narrow, wide)

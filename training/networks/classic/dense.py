@@ -30,13 +30,15 @@ class Dense(nn.Module):
         return torch.cat([images, self.layers(images)], dim=1)
 
 
-def densenet(columns: int, repeats: Sequence[int] = (6, 12, 24, 16)) -> nn.Sequential:
+def densenet(columns: int, dropout: float = 0.0, repeats: Sequence[int] = (6, 12, 24, 16)) -> nn.Sequential:
     """Make DenseNet-121, or one of other depths, for colour images of any size; its last layer is the classifier.
 
     Parameters
     ----------
     columns : int
         Raw outputs.
+    dropout : float
+        Part of the pooled features that is left out at random in training.
     repeats : sequence of int
         Dense layers of each block.
     """
@@ -52,4 +54,4 @@ def densenet(columns: int, repeats: Sequence[int] = (6, 12, 24, 16)) -> nn.Seque
             layers.append(Dense(channels))
             channels += _GROWTH
     layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Linear(channels, columns))
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(channels, columns))

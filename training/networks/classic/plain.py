@@ -92,8 +92,15 @@ def small(columns: int) -> nn.Sequential:
     )
 
 
-def fully_convolutional(columns: int) -> nn.Sequential:
+def fully_convolutional(columns: int, dropout: float = 0.0) -> nn.Sequential:
     """Make a network of convolutions only, for colour images of any size: strides in place of poolings, no dense layer.
+
+    Parameters
+    ----------
+    columns : int
+        Raw outputs.
+    dropout : float
+        Part of the features that is left out at random in training.
 
     References
     ----------
@@ -107,4 +114,6 @@ def fully_convolutional(columns: int) -> nn.Sequential:
                 nn.BatchNorm2d(outputs),
                 nn.ReLU(inplace=True),
             ]
+    # Whole channels: the last convolution and the mean are linear, so that this is dropout of pooled features.
+    layers.append(nn.Dropout2d(dropout))
     return nn.Sequential(*layers, nn.Conv2d(256, columns, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -46,7 +46,7 @@ class Residual(nn.Module):
         return changed.relu_()
 
 
-def resnet(name: str, columns: int) -> nn.Sequential:
+def resnet(name: str, columns: int, dropout: float = 0.0) -> nn.Sequential:
     """Make ResNet-18, -34 or -50 for colour images of any size; its last layer is the classifier.
 
     Parameters
@@ -55,6 +55,8 @@ def resnet(name: str, columns: int) -> nn.Sequential:
         One of `REPEATS`.
     columns : int
         Raw outputs.
+    dropout : float
+        Part of the pooled features that is left out at random in training; the original leaves none out.
     """
     bottleneck = name in BOTTLENECKS
     layers = [*_convolution(3, 64, 7, 2), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
@@ -63,4 +65,5 @@ def resnet(name: str, columns: int) -> nn.Sequential:
         for repeat in range(repeats):
             layers.append(Residual(inputs, width, 2 if stage and not repeat else 1, bottleneck=bottleneck))
             inputs = 4 * width if bottleneck else width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, columns))
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(inputs, columns))

@@ -1,0 +1,169 @@
+"""What a model's card says of it: what it is, where it comes from, how good it is, and what was not measured."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from galaxytree.imaging import Framing
+from training.arrays import Galaxies
+from training.coverage import INTERVALS
+from training.evaluate import Evaluation, flagged_in, split_sha256
+from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
+from training.networks.size import size_of
+from training.predict import VIEWS, predict_onnx
+
+# What is to be cited beside the tree's own references.
+ALSO_CITED = {"galaxy-zoo-2": ("Lintott et al. 2008, MNRAS 389, 1179 (Galaxy Zoo)",)}
+
+# Where the galaxies of an array file come from that does not say so.
+_KAGGLE = {
+    "images": "Sloan Digital Sky Survey, gri composites, as served by the Kaggle Galaxy Challenge (2013-14)",
+    "votes": "Galaxy Zoo 2 (Willett et al. 2013), as weighted by the Kaggle Galaxy Challenge",
+}
+
+# What is known of how the galaxies of a validation split were chosen, by `split_sha256`.
+_SELECTED = {
+    "f1b1ef36db98b7d0fc8a4129e10d07016d3041981114a07e86f72c82da71471e": (
+        "The galaxies with all 37 votes, from which those measured were drawn, favour clear-cut ones: the mean of "
+        "Class4.2 (no spiral) is 0.163 on them, and 0.218 on an unselected block. Nothing corrects for it: the figures "
+        "are of that selection."
+    )
+}
+
+
+def described(
+    model: GalaxyClassifier | CalibratedClassifier, record: dict[str, Any], framing: Framing
+) -> dict[str, Any]:
+    """Return the network's size and cost."""
+    size = size_of(model, torch.zeros(1, framing.size, framing.size, 3, dtype=torch.uint8))
+    return {
+        "architecture": record["settings"]["network"],
+        "crop": record["settings"]["crop"],
+        "resolution": record["settings"]["resolution"],
+        "parameters": size.parameters,
+        "multiply_adds": size.multiply_adds,
+    }
+
+
+def measured_on(path: Path, galaxies: Galaxies, difference: float, compared: int) -> dict[str, Any]:
+    """Return the figures of an ONNX file on the validation split, and how far it is from PyTorch."""
+    unseen = galaxies.where(galaxies.validation)
+    one, eight = (
+        Evaluation.of(unseen.tree, predict_onnx(path, unseen.images, views), unseen.votes, views) for views in VIEWS
+    )
+    measured = {
+        "command": "python -m training evaluate",
+        "split": f"validation: {one.galaxies} galaxies, never trained on",
+        "validation_sha256": split_sha256(unseen),
+        "views": 1,
+        "rmse": round(one.rmse, 5),
+        "rmse_by_question": {name: round(value, 5) for name, value in one.by_question.items()},
+        "agreement_with_majority": {
+            name: {"part": round(part, 5), "galaxies": count} for name, (part, count) in one.agreement.items() if count
+        },
+        "eight_views": {
+            "rmse": round(eight.rmse, 5),
+            "rmse_by_question": {name: round(value, 5) for name, value in eight.by_question.items()},
+        },
+        "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": compared},
+    }
+    if one.coverage is not None:
+        measured["error_bars"] = {
+            "promised": [part for part, _ in INTERVALS],
+            "one_view": one.coverage,
+            "eight_views": eight.coverage,
+        }
+    if one.flagged is not None:
+        measured["out_of_domain"] = {
+            "validation": {"flagged": round(one.flagged, 5), "pictures": one.galaxies},
+            **{
+                what: {"flagged": round(part, 5), "pictures": count}
+                for what, (part, count) in flagged_in(path, galaxies).items()
+            },
+        }
+    return measured
+
+
+def provenance_of(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
+    """Return where images, votes and weights come from."""
+    settings = record["settings"]
+    paths = {"data", "run", "initial", "targets", "population"}
+    return {
+        "images": source_of(galaxies, "images"),
+        "votes": source_of(galaxies, "votes"),
+        "labels": _labels(settings, galaxies),
+        "initial_weights": _began(record),
+        "galaxies": record["data"],
+        "made_from": record.get("made_from", {}),
+        "commit": record["commit"],
+        "settings": {key: value for key, value in settings.items() if key not in paths},
+        # Runs that were started before these were written down had one process, and name one machine.
+        "processes": record.get("world", 1),
+        "machines": record.get("machines", [record["machine"]]),
+        "epochs": len(record["epochs"]),
+        "checkpoint": "the last one, weights averaged over the steps",
+    }
+
+
+def _origin(record: dict[str, Any]) -> str:
+    """Return what the weights were before any galaxy."""
+    # Runs that were started before this was written down did not start from others.
+    usual = "ImageNet (TensorFlow's EfficientNet-Lite)" if record["settings"]["imagenet"] else "random"
+    return str(record.get("origin", usual))
+
+
+def _began(record: dict[str, Any]) -> str:
+    earlier = ", then those of an earlier run on the same galaxies" if record["settings"].get("initial") else ""
+    return _origin(record) + earlier
+
+
+def _labels(settings: dict[str, Any], galaxies: Galaxies) -> str:
+    """Say in words of how many galaxies what was known, and what was made of those without votes."""
+    learning = galaxies.where(galaxies.learning)
+    known = ~np.isnan(learning.votes)
+    complete, some = int(known.all(axis=1).sum()), int(known.any(axis=1).sum())
+    bounded = int(learning.labelled.sum()) - some
+    nothing = len(learning) - some - bounded
+    said = [f"{complete:,} galaxies with all votes, {some - complete:,} with some"]
+    if settings.get("targets"):
+        said.append(
+            "scores of networks trained before, moved to where what is known allows them, for the votes that are not "
+            f"known on these, on {bounded:,} of which a class bounds votes, and on {nothing:,} of which nothing is "
+            "known"
+        )
+    elif settings.get("bounds"):
+        said.append(f"bounds of votes of {bounded:,}, from their classes")
+    return "; ".join(said)
+
+
+def source_of(galaxies: Galaxies, what: str) -> str:
+    """Return where the images or votes come from, as the array file says."""
+    return str(galaxies.provenance.get(what, _KAGGLE[what]))
+
+
+def licence_of(record: dict[str, Any], galaxies: Galaxies) -> str:
+    """Return the licence of the weights, and what is to be said of the data."""
+    started = " The ImageNet weights they started from are Apache-2.0." if "ImageNet" in _origin(record) else ""
+    return (
+        f"MIT for the weights.{started} Votes and images are no part of the model, and keep their own terms: "
+        f"{source_of(galaxies, 'votes')}; {source_of(galaxies, 'images')}. Who publishes scores is asked for the "
+        "citations."
+    )
+
+
+def limits_of(framing: Framing, unseen: Galaxies, *, flags: bool) -> str:
+    """Return where the model was not measured; `flags` is whether it flags pictures that are no galaxies."""
+    general = (
+        f"Trained and measured on the central {framing.field:.4f} of pictures that are framed to the galaxy's size "
+        "(Galaxy Zoo 2: SDSS gri, 424 px of 0.02 petroR90_r arcsec each). What happens on pictures of other surveys or "
+        "with another framing was not measured."
+    )
+    strange = (
+        "Pictures that show no galaxy get an answer too; out_of_domain above 0.5 flags them, as far as those kinds "
+        "were tried that are listed."
+        if flags
+        else "Any picture gets an answer, also one that shows no galaxy: nothing checks for that."
+    )
+    return " ".join([general, strange, _SELECTED.get(split_sha256(unseen), "")]).strip()
