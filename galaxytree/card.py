@@ -11,7 +11,7 @@ from galaxytree.imaging import Framing
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
 
-SHIPPED_MODEL = "galaxytree-lite0"
+SHIPPED_MODEL = "galaxytree-lite2"
 """Name of the model that ships with galaxytree, and of its folder; others may lie beside it."""
 
 

@@ -33,6 +33,7 @@ _EPOCHS = 60
 _RATE = 3e-3
 _BATCH = 256
 _TRUSTED = 300
+_MOST = 0.84
 _SMALL = 1e-3
 
 
@@ -94,7 +95,8 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
     strange = OutOfDomain(seen.statistics.shape[1], min(_AXES, seen.statistics.shape[1] - 1))
     strange.fit(seen.statistics)
     with torch.no_grad():
-        strange.usual.copy_(torch.quantile(strange.distance(kept.statistics), 1 - settings.false_alarms))
+        distances = strange.distance(seen.statistics), strange.distance(kept.statistics)
+        strange.usual.copy_(_usual(*distances, settings.false_alarms))
         narrow, wide = error_bars(kept.features, kept.scores)
     facts = {
         "settings": settings.model_dump(mode="json"),
@@ -199,6 +201,20 @@ def _scale(error_bars: ErrorBars, fitted: tuple[_Seen, Tensor], kept: tuple[_See
             trust = count / (count + _TRUSTED)
             own = error_bars.tree.slices[question]
             error_bars.factors[interval, asked, own] = width * math.exp(trust * more + (1 - trust) * common)
+
+
+def _usual(learnt: Tensor, kept: Tensor, false_alarms: float) -> Tensor:
+    """Return the distance beyond which so small a part of galaxies lies that were not learnt from.
+
+    Few are kept, and a hundredth of them is a handful. The many that were learnt from tell how far out the tail of the
+    logarithms reaches, in units of how far most of them spread; those that were kept tell where they lie, and how far
+    most spread.
+    """
+    middle, upper = torch.quantile(learnt.log(), torch.tensor([0.5, _MOST]))
+    tail = (torch.quantile(learnt.log(), 1 - false_alarms) - middle) / (upper - middle)
+    middle, upper = torch.quantile(kept.log(), torch.tensor([0.5, _MOST]))
+    usual: Tensor = (middle + tail * (upper - middle)).exp()
+    return usual
 
 
 def _widths(error_bars: ErrorBars, seen: _Seen, votes: Tensor, part: float) -> dict[tuple[str, int], tuple[float, int]]:

@@ -40,9 +40,9 @@ def plot_scores(tree: DecisionTree, scores: Votes, votes: Votes, path: Path) -> 
 def plot_reliability(tree: DecisionTree, scores: Votes, halves: tuple[Votes, Votes], votes: Votes, path: Path) -> None:
     """Draw what part of the votes lies within intervals of other widths than the two that are given, too.
 
-    One panel a question, over the galaxies that give it a weight over `training.coverage.WEIGHT`. Between and beyond
-    the two given half widths, marked by dots, others are reached as on a normal distribution. A second line has the
-    root mean square of the residuals in bins of the standard error.
+    One panel a question, over galaxies that give it a weight over `training.coverage.WEIGHT`. Between and beyond the
+    two given half widths, marked by dots, others are reached as on a normal distribution. A second line has, in bins of
+    the narrow half width, the distance from the score within which as many votes lie as are promised.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def plot_reliability(tree: DecisionTree, scores: Votes, halves: tuple[Votes, Vot
             for (part, _), given in zip(INTERVALS, (small, large), strict=True):
                 panel.plot(part, (distances <= given).mean(), "o", ms=4, color="black")
             bars, errors = _binned(small, distances)
-            panel.plot(3 * bars, 3 * errors, "s--", ms=3, lw=0.8, label="3 x residual, by 3 x standard error")
+            panel.plot(3 * bars, 3 * errors, "s--", ms=3, lw=0.8, label="3 x distance of 68 %, by 3 x uncertainty")
         panel.set_title(question.id, fontsize=10)
         panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     panels[0].legend(fontsize=7, loc="upper left", frameon=False)
@@ -89,12 +89,13 @@ def _within(width: float) -> float:
     return math.erf(width / math.sqrt(2))
 
 
-def _binned(promised: Votes, residuals: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return root mean squares of what is promised and of the residuals in bins of equal numbers."""
-    parts = np.array_split(np.argsort(promised), min(_BINS, len(promised)))
-    mean = [(np.square(promised[part]).mean(), np.square(residuals[part]).mean()) for part in parts]
-    bars, errors = np.sqrt(np.array(mean, np.float64)).T
-    return bars, errors
+def _binned(half: Votes, distances: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean half widths, and the distance that as many votes are within as are promised, by bins of them."""
+    parts = np.array_split(np.argsort(half), min(_BINS, len(half)))
+    (part, _), _ = INTERVALS
+    found = [(half[chosen].mean(), np.quantile(distances[chosen], part)) for chosen in parts]
+    halves, reached = np.array(found, np.float64).T
+    return halves, reached
 
 
 def _panels(tree: DecisionTree) -> tuple[Figure, list[Axes]]:

@@ -16,7 +16,7 @@ from galaxytree.imaging import GALAXY_ZOO_FRAMING
 from tests.training.conftest import TINY, Exported, Run, training
 from tests.training.galaxies import ROUND, THIN, draw, votes_of
 from training.arrays import ArrayWriter, read_galaxies
-from training.calibrate import CalibrateSettings, _fitted, _scale, _Seen, calibrate, calibrated
+from training.calibrate import CalibrateSettings, _fitted, _scale, _Seen, _usual, calibrate, calibrated
 from training.coverage import INTERVALS, coverage
 from training.networks.classifier import View, ViewClassifier
 from training.networks.error_bars import ASKED, RARE, ErrorBars
@@ -276,6 +276,16 @@ def test_the_flag_is_a_distance_from_what_is_usual() -> None:
     flag.usual.copy_(torch.quantile(flag.distance(usual), 0.99))
     assert (flag(usual) > 0.5).float().mean().item() == pytest.approx(0.01, abs=0.001)
     assert (flag(usual * 10) > 0.5).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("false_alarms", [0.01, 0.05])
+def test_as_many_false_alarms_are_expected_as_are_allowed(false_alarms: float) -> None:
+    random = torch.Generator().manual_seed(1)
+    learnt = torch.randn(20_000, generator=random).exp()
+    # Those that were not learnt from lie further out, and are spread wider.
+    unseen = (0.3 + 1.2 * torch.randn(20_600, generator=random)).exp()
+    usual = _usual(learnt, unseen[:600], false_alarms)
+    assert (unseen[600:] > usual).float().mean().item() == pytest.approx(false_alarms, rel=0.3)
 
 
 @pytest.mark.parametrize("kind", STRANGE)
