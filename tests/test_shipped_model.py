@@ -93,7 +93,7 @@ def test_what_was_trained_on_is_what_is_served(
 
     with httpx.Client(base_url=shipped_service.url, timeout=60) as client, ThreadPoolExecutor(8) as pool:
         served = np.array(list(pool.map(ask, names)), np.float32)
-    measured = predict_onnx(model / MODEL_FILE, np.stack([decode(small[name]) for name in names]))
+    measured = predict_onnx(model / MODEL_FILE, np.stack([decode(small[name]) for name in names])).scores
     record_property("rmse_served", rmse(served, truth))
     record_property("rmse_measured", rmse(measured, truth))
     assert math.isclose(rmse(served, truth), rmse(measured, truth), abs_tol=0.002)

@@ -92,7 +92,7 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
 
     error_bars = _fitted(galaxies, seen, torch.from_numpy(learnt.votes))
     _scale(error_bars, (seen, torch.from_numpy(learnt.votes)), (kept, torch.from_numpy(aside.votes)))
-    strange = OutOfDomain(seen.statistics.shape[1], min(_AXES, seen.statistics.shape[1] - 1))
+    strange = OutOfDomain(seen.statistics.shape[1], _axes(seen.statistics))
     strange.fit(seen.statistics)
     with torch.no_grad():
         distances = strange.distance(seen.statistics), strange.distance(kept.statistics)
@@ -201,6 +201,11 @@ def _scale(error_bars: ErrorBars, fitted: tuple[_Seen, Tensor], kept: tuple[_See
             trust = count / (count + _TRUSTED)
             own = error_bars.tree.slices[question]
             error_bars.factors[interval, asked, own] = width * math.exp(trust * more + (1 - trust) * common)
+
+
+def _axes(statistics: Tensor) -> int:
+    """Return how many principal components so many galaxies bear."""
+    return min(_AXES, statistics.shape[1] - 1, len(statistics) // 4)
 
 
 def _usual(learnt: Tensor, kept: Tensor, false_alarms: float) -> Tensor:

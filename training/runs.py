@@ -96,11 +96,11 @@ def taken_up(record: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
     if changed := differences(saved, current, _FREE_TO_CHANGE):
         msg = f"the run was started with other settings ({', '.join(changed)}); give them again, or another --run"
         raise RunError(msg)
-    made_from = earlier.get("made_from")
-    if made_from is None:
-        # Not written down by earlier versions; those that name no file were made from votes alone.
-        made_from = record["made_from"] if any(saved.get(key) for key in _FILES) else {}
-    others = [key for key in {**made_from, **record["made_from"]} if made_from.get(key) != record["made_from"].get(key)]
+    now = record["made_from"]
+    # Not written down by earlier versions, of which those that name no file were made from votes alone.
+    unknown = now if any(saved.get(key) for key in _FILES) else {}
+    before = earlier.get("made_from", unknown)
+    others = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if others:
         msg = f"the run was started with other {', '.join(others)}; give the same files, or another --run"
         raise RunError(msg)

@@ -46,8 +46,14 @@ def read(text: str, folder: Path) -> Experiments:
         (row("a", "teach = { one_view = true }"), "rows.a: teach without teachers"),
         (row("a") + row("b", 'teachers = ["a"]\nteach = { speed = 1 }'), "rows.b: speed: Extra inputs"),
         (row("a") + row("b", 'teachers = ["a"]\nteach = { output = "x" }'), "rows.b: teach.output: Extra inputs"),
-        (row("a") + row("b", 'teachers = ["a"]\ntrain = { targets = "x" }'), "rows.b: both teachers and train.targets"),
-        (row("a") + row("b", 'initial = "a"\ntrain = { initial = "x" }'), "rows.b: both initial and train.initial"),
+        (
+            row("a") + row("b", 'teachers = ["a"]\ntrain = { targets = "x" }'),
+            "rows.b.train: targets can't be set here; name other rows as the row's own `teachers`",
+        ),
+        (
+            row("a") + row("b", 'initial = "a"\ntrain = { initial = "x" }'),
+            "rows.b.train: initial can't be set here; name other rows as the row's own `initial`",
+        ),
         (
             row("a") + row("b", 'ensemble = ["a"]\nseeds = [2]'),
             "rows.b: an ensemble trains nothing, so it has no seeds",

@@ -377,8 +377,20 @@ def a_record(*, sha256: str = "1", world: int = 1, on: str = "a laptop", **chang
         "machine": on,
         "machines": [on],
         "data": {"sha256": sha256},
+        "made_from": {},
         "world": world,
     }
+
+
+def test_a_run_from_before_files_were_written_down_goes_on_with_those_it_had() -> None:
+    new = a_record(targets=Path("t.h5")) | {"made_from": {"targets": "1"}}
+    old = a_record(targets=Path("t.h5"))
+    del old["made_from"]
+    assert taken_up(new, old)["made_from"] == {"targets": "1"}
+    from_votes = a_record()
+    del from_votes["made_from"]
+    with pytest.raises(RunError, match="was started with other targets; give the same files"):
+        taken_up(new, from_votes)
 
 
 def test_where_and_how_a_run_is_computed_may_change() -> None:

@@ -120,8 +120,6 @@ class Row(Written):
         wrong = {
             f"an ensemble trains nothing, so it has no {', '.join(further)}": self.ensemble and further,
             "teach without teachers": self.teach and not self.teachers,
-            "both teachers and train.targets": self.teachers and "targets" in self.train,
-            "both initial and train.initial": self.initial and "initial" in self.train,
             "a seed twice": len(set(self.seeds)) < len(self.seeds),
             "a cross-validation has every fold, so it can't have train.fold": self.cross_validate
             and "fold" in self.train,

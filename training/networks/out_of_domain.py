@@ -42,7 +42,9 @@ class OutOfDomain(nn.Module):
         """Learn what is usual from those of many galaxies: [N, statistics]."""
         known = statistics.double()
         self.mean.copy_(known.mean(dim=0))
-        self.scale.copy_(known.std(dim=0).clamp(min=1e-6))
+        spread = known.std(dim=0)
+        # Of what hardly changes from galaxy to galaxy, the last bits of a float would decide.
+        self.scale.copy_(spread.clamp(min=1e-3 * float(spread.median())))
         standard = (known - self.mean) / self.scale
         variance, axes = torch.linalg.eigh(standard.T @ standard / len(standard))
         kept = self.axes.shape[1]
