@@ -1,5 +1,6 @@
 """What a network says of images, before it is put into words; and what several views of one image come to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -74,17 +75,33 @@ class Predictions:
 
         Averages are taken in float64, in which the order of the views makes no difference to speak of.
         """
-        scores = self.scores[rows].astype(np.float64)
-        unlike = None if self.out_of_domain is None else float(self.out_of_domain[rows].astype(np.float64).mean())
+
+        def average(output: str) -> NDArray[np.float64] | None:
+            views: NDArray[np.float32] | None = getattr(self, output)
+            return None if views is None else AVERAGES[output](views[rows])
+
+        unlike = average("out_of_domain")
         return Prediction(
-            scores.mean(axis=0),
-            uncertainty=None if self.uncertainty is None else _root_mean_square(self.uncertainty[rows]),
-            uncertainty_95=None if self.uncertainty_95 is None else _root_mean_square(self.uncertainty_95[rows]),
-            out_of_domain=unlike,
-            views=len(scores),
+            AVERAGES["scores"](self.scores[rows]),
+            uncertainty=average("uncertainty"),
+            uncertainty_95=average("uncertainty_95"),
+            out_of_domain=None if unlike is None else float(unlike),
+            views=len(self.scores[rows]),
         )
 
 
-def _root_mean_square(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.square(rows.astype(np.float64)).mean(axis=0)
-    return np.sqrt(mean)
+def _mean(views: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(views.astype(np.float64).mean(axis=0))
+
+
+def _root_mean_square(views: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.sqrt(_mean(np.square(views.astype(np.float64))))
+
+
+AVERAGES: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float64]]] = {
+    "scores": _mean,
+    "uncertainty": _root_mean_square,
+    "uncertainty_95": _root_mean_square,
+    "out_of_domain": _mean,
+}
+"""Output of a network -> its average over views, which are the first axis; see `Predictions.over_views`."""

@@ -22,7 +22,7 @@ from training.predict import BATCH
 from training.processes import joined
 from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, write_checkpoint, write_json
 from training.settings import DATA_FILE
-from training.trained import trained
+from training.trained import hold_to_data, hold_to_sums, trained
 
 CALIBRATION_FILE = "calibration.pt"
 CALIBRATION_RECORD = "calibration.json"
@@ -74,16 +74,12 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
         If the run is missing, not finished, of other data, or if no galaxies are set aside.
     """
     model, record = trained(settings.run, galaxies.tree)
-    if galaxies.sha256 != record["data"]["sha256"]:
-        msg = f"{settings.data} is not the file that {settings.run} was trained on; name that one with --data"
-        raise RunError(msg)
+    hold_to_data(settings.run, record, galaxies, settings.data)
     aside = galaxies.where(galaxies.calibration)
     if not len(aside):
         msg = f"{settings.data} sets no galaxies aside for calibration; prepare it with --calibration-part"
         raise RunError(msg)
-    if not model.classifier.scores.consistent:
-        msg = f"{settings.run} has the output {record['settings']['output']}, whose scores need not add up"
-        raise RunError(msg)
+    hold_to_sums(settings.run, record, model)
     torch.manual_seed(settings.seed)
     # Those of which nothing is known stay out, so that how many of them are flagged says something.
     learnt = galaxies.where(galaxies.learning & galaxies.labelled)
@@ -146,7 +142,7 @@ def _look(model: GalaxyClassifier, galaxies: Galaxies, device: torch.device) -> 
         images = torch.from_numpy(np.ascontiguousarray(galaxies.images[first : first + BATCH]))
         views = model.view(images.to(device))
         features, statistics = model.classifier.with_statistics(views.contiguous(memory_format=torch.channels_last))
-        scores = model.classifier.scores(model.classifier.classifier(features))
+        scores = model.classifier.scored(features)
         parts.append((features.cpu(), statistics.cpu(), scores.cpu()))
     return _Seen(*(torch.cat(part).clone() for part in zip(*parts, strict=True)))
 
@@ -188,11 +184,13 @@ def _scale(error_bars: ErrorBars, fitted: tuple[_Seen, Tensor], kept: tuple[_See
     learnt from; how much further they scatter about those of galaxies that were not, by the few that were kept. A
     question's own difference counts as far as its number of galaxies bears it, the rest is what all have in common.
     """
-    for interval, (part, _) in enumerate(INTERVALS):
-        usual = _widths(error_bars, *fitted, part)
-        found = _widths(error_bars, *kept, part)
+    fits, keeps = _widths(error_bars, *fitted), _widths(error_bars, *kept)
+    for interval in range(len(INTERVALS)):
+        usual = {key: (widths[interval], count) for key, (widths, count) in fits.items()}
         further = {
-            key: (math.log(width / usual[key][0]), count) for key, (width, count) in found.items() if key in usual
+            key: (math.log(widths[interval] / usual[key][0]), count)
+            for key, (widths, count) in keeps.items()
+            if key in usual
         }
         total = sum(count for _, count in further.values())
         common = sum(more * count for more, count in further.values()) / total if total else 0.0
@@ -222,14 +220,18 @@ def _usual(learnt: Tensor, kept: Tensor, false_alarms: float) -> Tensor:
     return usual
 
 
-def _widths(error_bars: ErrorBars, seen: _Seen, votes: Tensor, part: float) -> dict[tuple[str, int], tuple[float, int]]:
-    """Return a quantile of |vote - score| / spread, and of how many, by question: rarely asked (0) or asked (1)."""
+def _widths(error_bars: ErrorBars, seen: _Seen, votes: Tensor) -> dict[tuple[str, int], tuple[list[float], int]]:
+    """Return quantiles of |vote - score| / spread, one for each of `INTERVALS`, and of how many galaxies.
+
+    By question, where it is rarely asked (0) and where it is asked (1).
+    """
     apart = (seen.scores - votes).abs() / error_bars.spread(seen.features, seen.scores)
     weights, known = error_bars.weights(seen.scores), ~votes.isnan()
+    parts = torch.tensor([part for part, _ in INTERVALS])
     found = {}
     for question, own in error_bars.tree.slices.items():
         for asked in (0, 1):
             chosen = known[:, own] & ((weights[:, own] > WEIGHT) == bool(asked))
             if count := int(chosen.any(dim=1).sum()):
-                found[question, asked] = (max(float(apart[:, own][chosen].quantile(part)), _SMALL), count)
+                found[question, asked] = (apart[:, own][chosen].quantile(parts).clamp(min=_SMALL).tolist(), count)
     return found

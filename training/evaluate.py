@@ -10,10 +10,11 @@ from typing import Any
 
 from galaxytree.card import MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree
+from galaxytree.predictions import Views
 from training.arrays import ArrayFileError, Galaxies
 from training.coverage import INTERVALS, WEIGHT, coverage
 from training.metrics import Votes, agreement, rmse, rmse_by_column, rmse_by_question
-from training.predict import Predictions, Views, predict_onnx
+from training.predict import Predictions, predict_onnx
 from training.strange import STRANGE, strange
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models" / SHIPPED_MODEL

@@ -23,7 +23,7 @@ from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.predict import predict_onnx
 from training.runs import RunError
 from training.settings import DATA_FILE
-from training.trained import trained
+from training.trained import hold_to_data, hold_to_sums, trained
 
 # A distance in units of small spreads is rounded more coarsely, and no more than a flag.
 TOLERANCES = {"scores": 1e-4, "uncertainty": 1e-4, "uncertainty_95": 1e-4, "out_of_domain": 1e-3}
@@ -77,18 +77,13 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
         If PyTorch and ONNX Runtime disagree by more than `TOLERANCES`.
     """
     model, record = trained(settings.run, galaxies.tree)
-    if not model.classifier.scores.consistent:
-        msg = f"{settings.run} has the output {record['settings']['output']}, whose scores need not add up"
-        raise RunError(msg)
+    hold_to_sums(settings.run, record, model)
     whole = calibrated(settings.run, model) or model
     framing = Framing.model_validate(record["framing"])
     if galaxies.framing != framing:
         msg = f"{settings.run} was trained on the tree {record['tree']} and {framing}; name its data with --data"
         raise RunError(msg)
-    if galaxies.sha256 != record["data"]["sha256"]:
-        # On other data, galaxies that the run was trained on may pass for the validation split.
-        msg = f"{settings.data} is not the file that {settings.run} was trained on; name that one with --data"
-        raise RunError(msg)
+    hold_to_data(settings.run, record, galaxies, settings.data)
     unseen = galaxies.where(galaxies.validation)
 
     settings.models.mkdir(parents=True, exist_ok=True)

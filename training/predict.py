@@ -1,9 +1,7 @@
 """Scores of many images, from a PyTorch module or from an ONNX file, in one view or in eight."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -11,36 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from galaxytree import predictions
+from galaxytree.predictions import AVERAGES, Views
 from training.arrays import Images
 
 Pixels = Images | NDArray[np.uint8]
-Views = Literal[1, 8]
 VIEWS: tuple[Views, ...] = (1, 8)
 
 BATCH = 250
-_SCORES = "scores"
-_OPTIONAL = ("uncertainty", "uncertainty_95", "out_of_domain")
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a model file says of N images.
-
-    Attributes
-    ----------
-    scores : float32, shape [N, columns]
-    uncertainty : float32, shape [N, columns], or None
-        Standard error of each score, where the file gives one: 68 % of the votes lie within it.
-    uncertainty_95 : float32, shape [N, columns], or None
-        The same for 95 % of the votes.
-    out_of_domain : float32, shape [N], or None
-        How unlike the galaxies of the training an image is, from 0 to 1, where the file says it.
-    """
-
-    scores: NDArray[np.float32]
-    uncertainty: NDArray[np.float32] | None = None
-    uncertainty_95: NDArray[np.float32] | None = None
-    out_of_domain: NDArray[np.float32] | None = None
+class Predictions(predictions.Predictions):
+    """What a model file says of N images, one row an image."""
 
     @property
     def halves(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
@@ -77,23 +57,16 @@ def predict(model: nn.Module, images: Pixels, device: torch.device, views: Views
 def predict_onnx(model: Path, images: Pixels, views: Views = 1) -> Predictions:
     """Score images [N, S, S, 3] with an ONNX file on the CPU.
 
-    Over eight views, scores and `out_of_domain` are means, and the error bars roots of mean squares.
+    Several views are averaged as the service averages them.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
+    names = [output.name for output in session.get_outputs() if output.name in AVERAGES]
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for batch in _batches(images):
         seen = [session.run(names, {"images": each}) for each in orientations(batch, views)]
         for name, values in zip(names, zip(*seen, strict=True), strict=True):
-            found[name].append(_mean(name)(np.stack(values).astype(np.float64)))
-    whole = {name: np.concatenate(values).astype(np.float32) for name, values in found.items()}
-    return Predictions(whole[_SCORES], *(whole.get(name) for name in _OPTIONAL))
-
-
-def _mean(output: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    if output.startswith("uncertainty"):
-        return lambda values: np.asarray(np.sqrt(np.square(values).mean(axis=0)))
-    return lambda values: np.asarray(values.mean(axis=0))
+            found[name].append(AVERAGES[name](np.stack(values)))
+    return Predictions(**{name: np.concatenate(values).astype(np.float32) for name, values in found.items()})
 
 
 def _batches(images: Pixels) -> Iterator[NDArray[np.uint8]]:

@@ -20,11 +20,11 @@ from training.arrays import Galaxies
 from training.bounds import agree
 from training.curriculum import fold_of
 from training.lessons import Taught, write_targets
-from training.predict import BATCH, Views, predict
+from training.predict import BATCH, predict
 from training.processes import joined
 from training.runs import WEIGHTS_FILE, RunError
 from training.settings import DATA_FILE
-from training.trained import trained
+from training.trained import hold_to_data, trained
 
 TARGETS_FILE = Path("data/targets.h5")
 
@@ -62,10 +62,7 @@ def teach(runs: Sequence[Path], galaxies: Galaxies, settings: TeachSettings) -> 
         teachers, folds = [], set()
         for run in runs:
             model, record = trained(run, galaxies.tree)
-            if record["data"]["sha256"] != galaxies.sha256:
-                # It may have seen what is set aside here.
-                msg = f"{settings.data} is not the file that {run} was trained on; name that one with --data"
-                raise RunError(msg)
+            hold_to_data(run, record, galaxies, settings.data)
             folds.add(fold_of(record["settings"]))
             teachers.append(model.to(process.device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
         if len(folds) != 1:
@@ -81,11 +78,15 @@ def teach(runs: Sequence[Path], galaxies: Galaxies, settings: TeachSettings) -> 
             msg = f"{settings.output} is a folder; name a file"
             raise RunError(msg)
         pupils = galaxies.where(galaxies.learning & np.isnan(galaxies.votes).any(axis=1))
-        views: Views = 1 if settings.one_view else 8
         parts = [np.empty((0, len(galaxies.tree.columns)), np.float32)]
         for first in tqdm(range(0, len(pupils), BATCH), unit="batch"):
             images = pupils.images[first : first + BATCH]
-            parts.append(np.mean([predict(model, images, process.device, views) for model in teachers], axis=0))
+            parts.append(
+                np.mean(
+                    [predict(model, images, process.device, 1 if settings.one_view else 8) for model in teachers],
+                    axis=0,
+                )
+            )
         said = np.concatenate(parts)
     scores = agree(galaxies.tree, said, pupils.lower, pupils.upper) if settings.agreeing else said
     write_targets(settings.output, pupils, scores, taught)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from galaxytree.decision_tree import DecisionTree
+from training.arrays import Galaxies
 from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
 from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, read_record
 
@@ -30,3 +31,29 @@ def trained(run: Path, tree: DecisionTree) -> tuple[GalaxyClassifier, dict[str, 
     classifier = ViewClassifier(tree, settings["network"], settings.get("output", "softmax-tree"))
     classifier.load_state_dict(weights["average"])
     return GalaxyClassifier(View(settings["crop"], settings["resolution"]), classifier).eval(), record
+
+
+def hold_to_data(run: Path, record: dict[str, Any], galaxies: Galaxies, data: Path) -> None:
+    """Refuse a run that was trained on another array file: it may have seen what is set aside in this one.
+
+    Raises
+    ------
+    RunError
+        Names the run and `data`, where the galaxies come from.
+    """
+    if galaxies.sha256 != record["data"]["sha256"]:
+        msg = f"{data} is not the file that {run} was trained on; name that one with --data"
+        raise RunError(msg)
+
+
+def hold_to_sums(run: Path, record: dict[str, Any], model: GalaxyClassifier) -> None:
+    """Refuse a run whose scores need not add up as the tree says.
+
+    Raises
+    ------
+    RunError
+        Names the run and its output.
+    """
+    if not model.classifier.scores.consistent:
+        msg = f"{run} has the output {record['settings']['output']}, whose scores need not add up"
+        raise RunError(msg)

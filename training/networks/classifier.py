@@ -95,7 +95,11 @@ class ViewClassifier(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """Map views [N, 3, resolution, resolution], 0 to 255, to scores float32 [N, columns]."""
-        scores: Tensor = self.scores(self.classifier(self.dropout(self.features(views))))
+        return self.scored(self.dropout(self.features(views)))
+
+    def scored(self, features: Tensor) -> Tensor:
+        """Map features [N, features] to scores float32 [N, columns]."""
+        scores: Tensor = self.scores(self.classifier(features))
         return scores
 
 
@@ -142,5 +146,5 @@ class CalibratedClassifier(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Map uint8 images [N, H, W, 3] to scores and two half widths, [N, columns] each, and numbers [N]."""
         features, statistics = self.classifier.with_statistics(self.view(images))
-        scores = self.classifier.scores(self.classifier.classifier(features))
+        scores = self.classifier.scored(features)
         return scores, *self.error_bars(features, scores), self.out_of_domain(statistics)

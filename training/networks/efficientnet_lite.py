@@ -106,8 +106,7 @@ class EfficientNetLite(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map float images [N, 3, H, W], scaled to about -1 to 1, to features [N, 1280]."""
-        features: Tensor = self.head(self.blocks(self.stem(images))).mean(dim=(2, 3))
-        return features
+        return self.with_levels(images)[0]
 
     def with_levels(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the features, and what each stage hands to the next: [N, channels, height, width]."""

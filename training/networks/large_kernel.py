@@ -57,8 +57,7 @@ class LargeKernelNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map float images [N, 3, H, W], scaled to about -1 to 1, to features [N, 384]."""
-        features: Tensor = self.stages(images).mean(dim=(2, 3))
-        return features
+        return self.with_levels(images)[0]
 
     def with_levels(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the features, and what each stage hands to the next: [N, channels, height, width]."""

@@ -6,8 +6,8 @@ Only a softmax for each question gives consistent scores by its nature; the othe
 import torch
 from torch import Tensor, nn
 
-from galaxytree.decision_tree import DecisionTree
-from training.networks.tree_head import TreeHead
+from galaxytree.decision_tree import DecisionTree, Question
+from training.networks.tree_head import TreeHead, down_the_tree
 
 OUTPUTS: dict[str, type["Output"]] = {}
 """Name -> how scores are made."""
@@ -114,14 +114,8 @@ class Divided(Output, name="rectified-divided"):
         """Map logits to scores."""
         # Begins at 1, as a softmax's numerator does: at 0, half of the columns would begin without a gradient.
         evidence = (logits.float() + 1).relu() + self._FLOOR
-        by_question: dict[str, Tensor] = {}
-        by_answer: dict[str, Tensor] = {}
-        for question in self.tree.order:
-            own = evidence[:, self.tree.slices[question.id]]
-            scores = own / (1 + own) if question.independent else own / own.sum(dim=1, keepdim=True)
-            if question.parent is not None:
-                scores = scores * by_answer[question.parent]
-            by_question[question.id] = scores
-            for position, answer in enumerate(question.answers):
-                by_answer[answer.id] = scores[:, position : position + 1]
-        return torch.cat([by_question[question.id] for question in self.tree.questions], dim=1)
+        return down_the_tree(self.tree, evidence, _divided)
+
+
+def _divided(own: Tensor, question: Question) -> Tensor:
+    return own / (1 + own) if question.independent else own / own.sum(dim=1, keepdim=True)
