@@ -1,7 +1,7 @@
 """How much is in service at a time: images and bytes, each within its bound, tried without waiting.
 
 Bytes count from their arrival, so that bodies still on their way are bounded too. Images count from their last byte, so
-that slow senders don't take the places of those who have sent; each counts once a view, which is what it costs.
+that slow senders don't take the places of those who have sent; each counts once a view, as the network scores it.
 """
 
 from types import TracebackType
@@ -69,8 +69,8 @@ class Admission:
 
     def _overloaded(self) -> OverloadedError:
         msg = (
-            "As many images, or as many bytes of images, are in service as are held at a time; try again in "
-            f"{self._retry_after_seconds} s."
+            "As many images, each counted once a view, or as many bytes of images, are in service as are held at a "
+            f"time; try again in {self._retry_after_seconds} s."
         )
         return OverloadedError(msg, self._retry_after_seconds)
 

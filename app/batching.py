@@ -2,7 +2,8 @@
 
 Nobody waits for a batch to fill: alone, an image is scored at once; under load, batches grow by themselves to what
 came in during the last run. An entry whose waiter has gone, or has run out of time, is dropped before it costs a run.
-The views of one image are one entry, and always in one run.
+The views of one image are one entry, and always in one run. If a run's answers are of no use, its entries are run again
+one by one, so that who sent the image to blame is the only one to lose by it.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InternalError
+from app.ports import UnusableScoresError
 from galaxytree.predictions import Prediction, Predictions
 
 _log = logging.getLogger(__name__)
@@ -100,17 +102,22 @@ class Batcher:
         while batch := self._take():
             started = perf_counter()
             try:
-                predictions = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
+                outcomes = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, batch)
             except Exception as error:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
                 _fail(batch, error)
                 continue
             took = perf_counter() - started
-            for entry, prediction in zip(batch, predictions, strict=True):
-                if not entry.future.done():
-                    entry.future.set_result(Scored(prediction, started - entry.since, took))
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, UnusableScoresError):
+                    _fail([entry], outcome)
+                elif not entry.future.done():
+                    entry.future.set_result(Scored(outcome, started - entry.since, took))
 
-    def _score(self, batch: list[_Entry]) -> list[Prediction]:
-        predictions = self._predict(np.concatenate([entry.pixels for entry in batch]))
+    def _score(self, batch: list[_Entry]) -> list[Prediction | UnusableScoresError]:
+        try:
+            predictions = self._predict(np.concatenate([entry.pixels for entry in batch]))
+        except UnusableScoresError as error:
+            return [error] if len(batch) == 1 else [self._score([entry])[0] for entry in batch]
         ends = list(accumulate((len(entry.pixels) for entry in batch), initial=0))
         return [predictions.over_views(slice(*edges)) for edges in pairwise(ends)]
 

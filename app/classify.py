@@ -11,8 +11,8 @@ from app.errors import DeadlineExceededError
 from app.images import FramedImage, ImageReader
 from app.model import Model
 from app.settings import Settings
-from galaxytree.predictions import Views
 from galaxytree.schemas import Classification, ModelName
+from galaxytree.views import Views
 
 
 @dataclass(frozen=True)

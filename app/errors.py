@@ -145,7 +145,7 @@ class TryLaterError(ServiceError):
 
 
 class OverloadedError(TryLaterError):
-    """As many images, or bytes, are in service as are held at a time."""
+    """As many images, each counted once a view, or bytes, are in service as are held at a time."""
 
     status, code, title = 429, "overloaded", "The service is busy"
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from app.errors import TooManyPixelsError, UndecodableImageError, UnsupportedMediaTypeError
 from galaxytree import imaging
 from galaxytree.imaging import Framing
-from galaxytree.predictions import Views
 from galaxytree.schemas import ImageFacts
+from galaxytree.views import Views
 
 
 @dataclass(frozen=True)

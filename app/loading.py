@@ -51,5 +51,6 @@ def load_model(folder: ModelFolder, device: Device, settings: Settings) -> Model
 
 def _warm(folder: ModelFolder, device: Device, settings: Settings) -> Model:
     model = Model(folder, device, settings.threads)
-    model.warm_up(settings.max_batch)
+    # A request alone, as most are, and as many as there may be.
+    model.warm_up(settings.views, settings.max_batch)
     return model

@@ -11,8 +11,8 @@ from app.ports import UnusableScoresError
 from app.refusals import StartRefusedError
 from app.settings import Settings
 from galaxytree.client import EngineError, problem_error
-from galaxytree.predictions import MOST_VIEWS, Views
 from galaxytree.schemas import Classification
+from galaxytree.views import MOST_VIEWS, Views
 
 
 class LocalEngine:

@@ -18,7 +18,7 @@ from app.model import Model
 from app.model_folder import ModelFolder
 from app.refusals import StartRefusedError
 from app.settings import Settings
-from galaxytree.predictions import Views
+from galaxytree.views import Views
 
 _log = logging.getLogger(__name__)
 

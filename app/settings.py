@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from galaxytree.predictions import MOST_VIEWS, Views
+from galaxytree.views import MOST_VIEWS, Views
 
 MIB = 1024 * 1024
 ENV_PREFIX = "GALAXYTREE_"
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         Field(
             title="Views",
             description="Orientations that an answer is averaged over where a request doesn't say: 1, the image as it "
-            "is, or 8, its rotations by 90 degrees and mirror images, at 8 times the cost of one",
+            "is, or 8, its rotations by 90 degrees and mirror images, at up to 8 times the network's time",
         ),
     ] = 1
     host: Annotated[str, Field(title="Host", description="Address to listen on; 0.0.0.0 for every interface")] = (

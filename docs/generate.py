@@ -17,6 +17,7 @@ from app.settings import ENV_PREFIX, Settings
 from galaxytree.card import CARD_FILE, ModelCard
 from galaxytree.cli import main as galaxytree_command
 from galaxytree.decision_tree import load_tree, tree_names
+from galaxytree.schemas import Classification
 from training.cli import main as training_command
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,13 @@ def settings() -> str:
         default = "not set" if field.default is None else f"`{field.default}`"
         option = f"--{name.replace('_', '-')}"
         lines.append(f"| `{ENV_PREFIX}{name.upper()}` | `{option}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def outputs() -> str:
+    """Return what a model may say beside scores as a table."""
+    lines = ["| field | what it is |", "|---|---|"]
+    lines += [f"| `{name}` | {Classification.model_fields[name].description} |" for name in _BESIDE_SCORES]
     return "\n".join(lines) + "\n"
 
 
@@ -154,9 +162,12 @@ def _figures(model: ModelCard) -> list[str]:
         )
         lines += [
             "",
-            "What part of the votes the error bars hold; a question's where the scores give it a weight over 0.1:",
+            (
+                "For what part of galaxies and answers the vote fraction lies within the error bars; for a question, "
+                "where the scores give it a weight over 0.1:"
+            ),
             "",
-            f"| votes | {promised} | number |",
+            f"| answers | {promised} | number |",
             "|---|---|---|---|---|---|",
         ]
         for name, one in bars["one_view"].items():
@@ -164,8 +175,18 @@ def _figures(model: ModelCard) -> list[str]:
                 held = [*one["held"], *(bars["eight_views"][name]["held"] or ())]
                 lines.append(f"| {name} | {' | '.join(f'{part:.1%}' for part in held)} | {one['votes']} |")
     if flagged := metrics.get("out_of_domain"):
-        lines += ["", "What part is flagged as out of domain:", "", "| pictures | flagged | number |", "|---|---|---|"]
-        lines += [f"| {what} | {each['flagged']:.1%} | {each['pictures']} |" for what, each in flagged.items()]
+        # Cards of models from before there were two have the one column.
+        columns = {"flagged": "one view", "flagged_with_eight_views": "eight views"}
+        shown = [name for name in columns if name in flagged["validation"]]
+        lines += [
+            "",
+            "What part is flagged as out of domain:",
+            "",
+            f"| pictures | {' | '.join(columns[name] for name in shown)} | number |",
+            f"|---|{'---|' * len(shown)}---|",
+        ]
+        for what, each in flagged.items():
+            lines.append(f"| {what} | {' | '.join(f'{each[name]:.1%}' for name in shown)} | {each['pictures']} |")
     return lines
 
 
@@ -194,6 +215,7 @@ def answer() -> str:
     )
 
 
+_BESIDE_SCORES = ("uncertainty", "uncertainty_95", "out_of_domain")
 _TABLES = ("scores", "uncertainty", "uncertainty_95")
 _KEPT = ("model", "image", "views", *_TABLES, "out_of_domain")
 
@@ -215,6 +237,7 @@ def _rows(items: list[str], length: int = 4) -> Iterator[list[str]]:
 PARTS: dict[str, Callable[[], str]] = {
     "trees": trees,
     "settings": settings,
+    "outputs": outputs,
     "problems": problems,
     "commands": commands,
     "card": card,

@@ -21,12 +21,14 @@ from galaxytree.client import (
     Client,
     EngineError,
     GalaxytreeError,
+    RequestRefusedError,
     UnauthorizedError,
 )
 from galaxytree.decision_tree import END, DecisionTree, Question, UnknownTreeError, load_tree
-from galaxytree.predictions import Views
+from galaxytree.predictions import UNCERTAINTY
 from galaxytree.schemas import AnswerScore, Classification
-from galaxytree.summary import FLAGGED_ABOVE
+from galaxytree.summary import WARNING
+from galaxytree.views import VIEWS, Views
 
 SOME_FAILED = 1
 WRONG_CALL = 2
@@ -105,7 +107,10 @@ _json_option = click.option(
 )
 
 
-@main.command()
+@main.command(
+    epilog=f"Where the model says how sure it is, ± behind a score is its uncertainty: {UNCERTAINTY}. --json also has "
+    "uncertainty_95."
+)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option(
     "--server", default=DEFAULT_SERVER, envvar="GALAXYTREE_SERVER", show_default=True, show_envvar=True,
@@ -129,9 +134,9 @@ _json_option = click.option(
     show_default=True, show_envvar=True, help="`scores` leaves out questions, path and summary.",
 )  # fmt: skip
 @click.option(
-    "--views", type=click.Choice([1, 8]), envvar="GALAXYTREE_VIEWS", show_envvar=True,
+    "--views", type=click.Choice(VIEWS), envvar="GALAXYTREE_VIEWS", show_envvar=True,
     help="Average over so many orientations of each image: 1, as it is, or 8, its rotations by 90 degrees and mirror "
-    "images. [default: what the service is set to]",
+    "images. [default: what the service is set to; 1 with --local]",
 )  # fmt: skip
 @_json_option
 def classify(  # noqa: PLR0913 (one parameter an option)
@@ -145,11 +150,7 @@ def classify(  # noqa: PLR0913 (one parameter an option)
     views: Views | None,
     as_json: bool,
 ) -> None:
-    """Classify local images (JPEG or PNG), through a service or, with --local, in this process.
-
-    Where the model says how sure it is, ± behind a score is the standard error: 68 % of the volunteers' votes lie
-    within. --json also has what 95 % lie within, as uncertainty_95.
-    """
+    """Classify local images (JPEG or PNG), through a service or, with --local, in this process."""
     engine: Engine = _local_engine() if local else _RemoteEngine(server, api_key, timeout_seconds)
     failed = 0
     with closing(engine):
@@ -158,6 +159,9 @@ def classify(  # noqa: PLR0913 (one parameter an option)
                 answer = engine.classify(image.read_bytes(), full=detail == "full", views=views)
             except UnauthorizedError as error:
                 msg = f"{error.code}: {error} Set --api-key or GALAXYTREE_API_KEY."
+                raise WrongCallError(msg) from error
+            except RequestRefusedError as error:
+                msg = f"{error.code}: {error}"
                 raise WrongCallError(msg) from error
             except GalaxytreeError as error:
                 failed += 1
@@ -217,10 +221,12 @@ def _as_json(image: Path, answer: Classification) -> str:
 
 
 def _readable(image: Path, answer: Classification) -> Iterator[str]:
-    yield str(image)
-    if answer.flagged:
-        yield f"  WARNING: out of domain {answer.out_of_domain:.2f}, above {FLAGGED_ABOVE}: unlike what the model knows"
+    # As it was written: rounded, it could stand at the threshold that it is above.
+    unlike = "" if answer.out_of_domain is None else f", out of domain {answer.out_of_domain}"
+    yield f"{image}: {'1 view' if answer.views == 1 else f'{answer.views} views'}{unlike}"
     if answer.questions is None or answer.path is None:
+        if answer.flagged:
+            yield f"  {WARNING}"
         errors = answer.uncertainty or {}
         for name, score in answer.scores.items():
             yield f"  {name:<12} {score:.6f}" + (f" ± {errors[name]:.6f}" if name in errors else "")

@@ -4,12 +4,13 @@
 
     GalaxytreeError                 carries `code`, a stable word for programs
     ├── ProblemError                the service answered with a problem (RFC 9457)
-    │   ├── ImageRefusedError       408, 413, 415, 422: this image can't be classified as it is
+    │   ├── RequestRefusedError     invalid_request, a 422: no image can be classified in the way that was asked for
+    │   ├── ImageRefusedError       408, 413, 415, any other 422: this image can't be classified as it is
     │   ├── UnauthorizedError       401: a valid API key is needed
     │   ├── TryLaterError           429, 503: the same request may succeed later
     │   └── ServiceFailedError      any other status
     ├── UnreachableError            no answer came
-    ├── UnexpectedAnswerError       what answered is no galaxytree service
+    ├── UnexpectedAnswerError       what answered is no galaxytree service, or one too old for what was asked
     └── EngineError                 images can't be classified in this process
 """
 
@@ -20,8 +21,8 @@ from typing import ClassVar, Literal, Self
 import httpx
 from pydantic import ValidationError
 
-from galaxytree.predictions import Views
 from galaxytree.schemas import Classification, Problem
+from galaxytree.views import Views
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -57,6 +58,10 @@ class ProblemError(GalaxytreeError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class RequestRefusedError(ProblemError):
+    """The service doesn't do what was asked for, such as eight views, whatever the image."""
+
+
 class ImageRefusedError(ProblemError):
     """The image can't be classified as it is."""
 
@@ -80,7 +85,7 @@ class UnreachableError(GalaxytreeError):
 
 
 class UnexpectedAnswerError(GalaxytreeError):
-    """What answered is no galaxytree service."""
+    """What answered is no galaxytree service, or one too old for what was asked."""
 
     code: ClassVar[str] = "unexpected_answer"  # type: ignore[misc]
 
@@ -91,6 +96,7 @@ class EngineError(GalaxytreeError):
     code: ClassVar[str] = "engine_unavailable"  # type: ignore[misc]
 
 
+_BY_CODE: dict[str, type[ProblemError]] = {"invalid_request": RequestRefusedError}
 _BY_STATUS: dict[int, type[ProblemError]] = {
     401: UnauthorizedError,
     408: ImageRefusedError,
@@ -104,7 +110,8 @@ _BY_STATUS: dict[int, type[ProblemError]] = {
 
 def problem_error(problem: Problem, retry_after_seconds: float | None = None) -> ProblemError:
     """Return the error that stands for a problem."""
-    return _BY_STATUS.get(problem.status, ServiceFailedError)(problem, retry_after_seconds)
+    kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status, ServiceFailedError)
+    return kind(problem, retry_after_seconds)
 
 
 class Client:
@@ -163,7 +170,7 @@ class Client:
         ProblemError
             If the service answers with a problem; the subclass and `code` say which.
         UnreachableError, UnexpectedAnswerError
-            If no answer comes, or none of a galaxytree service.
+            If no answer comes, or none of a galaxytree service, or one of another number of views.
         """
         data = image.read_bytes() if isinstance(image, Path) else image
         # The service sees from the bytes what they are; the header only has to be none of a form.
@@ -177,10 +184,17 @@ class Client:
             raise UnreachableError(msg) from error
         try:
             if answer.is_success:
-                return Classification.model_validate_json(answer.content)
+                return self._as_asked(Classification.model_validate_json(answer.content), views)
             problem = Problem.model_validate_json(answer.content)
         except ValidationError as error:
             msg = f"{self._http.base_url} answers {answer.status_code}, but not as a galaxytree service does"
             raise UnexpectedAnswerError(msg) from error
         wait = answer.headers.get("Retry-After", "")
         raise problem_error(problem, float(wait) if wait.isdecimal() else None)
+
+    def _as_asked(self, answer: Classification, views: Views | None) -> Classification:
+        # A service from before there were views ignores the parameter.
+        if views is not None and answer.views != views:
+            msg = f"{self._http.base_url} answers with views={answer.views}, not {views}; a newer galaxytree may do it"
+            raise UnexpectedAnswerError(msg)
+        return answer

@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from galaxytree import jpeg, png
-from galaxytree.predictions import Views
+from galaxytree.views import Views, orientations
 
 # How a picture is to be turned, by EXIF's orientation; any other number means that it is upright.
 _TURNS = {
@@ -24,9 +24,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SWAPPING_ORIENTATIONS = range(5, 9)
-
-# The dihedral group D4: a picture as it is, and turned and mirrored in the seven other ways that keep its pixels.
-_ORIENTATIONS = (None, *Image.Transpose)
 
 # What Pillow raises on damaged bytes; AssertionError for a palette image without a palette.
 _DAMAGE = (OSError, ValueError, SyntaxError, TypeError, LookupError, AssertionError, struct.error, zlib.error)
@@ -192,10 +189,15 @@ class Framing(BaseModel):
         -------
         array of uint8, shape [views, size, size, 3]
             The first is the picture as it is.
+
+        Raises
+        ------
+        ValueError
+            If there are no so many views.
         """
         picture = Image.fromarray(pixels)
         return np.stack(
-            [self._frame(picture if turn is None else picture.transpose(turn)) for turn in _ORIENTATIONS[:views]]
+            [self._frame(picture if turn is None else picture.transpose(turn)) for turn in orientations(views)]
         )
 
     def _frame(self, picture: Image.Image) -> NDArray[np.uint8]:

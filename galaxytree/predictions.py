@@ -2,22 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator
 
-MOST_VIEWS = 8
+UNCERTAINTY = (
+    "half the width of the interval about the score that holds the volunteers' vote fraction (weighted as the scores "
+    "are) for 68 % of galaxies; it covers the network's error and the chance of who voted"
+)
+"""What `Prediction.uncertainty` is, for those who read answers."""
 
-_WRITTEN = {"1": 1, "8": 8}
+UNCERTAINTY_95 = (
+    "the same as uncertainty for 95 % of galaxies; often more than 1.96 times as much, since vote fractions are not "
+    "normally distributed about scores"
+)
+"""What `Prediction.uncertainty_95` is."""
 
-Views = Annotated[
-    Literal[1, 8],
-    # Queries and environment variables are text.
-    BeforeValidator(lambda given: _WRITTEN.get(given, given) if isinstance(given, str) else given),
-]
-"""How many views of an image an answer is averaged over: 1, the image as it is, or 8, see `Framing.frame_views`."""
+FLAGGED_ABOVE = 0.5
+"""Above this `out_of_domain` a picture is unlike the galaxies that the network was trained on."""
+
+
+def flagged(out_of_domain: float | None) -> bool:
+    """Whether a picture is too unlike what the network knows for its answer to go without a warning."""
+    return out_of_domain is not None and out_of_domain > FLAGGED_ABOVE
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,9 @@ class Prediction:
     scores
         float64, shape [columns].
     uncertainty
-        float64, shape [columns]: half the width of the interval about each score that holds 68 % of the volunteers'
-        votes, weighted as the scores are: a standard error; None of a network that doesn't say.
+        float64, shape [columns]: see `UNCERTAINTY`; None of a network that doesn't say.
     uncertainty_95
-        float64, shape [columns]: the same for 95 % of the votes, or None. It is a value of its own, since votes are
-        not normally distributed about scores: if they were, it would be 1.96 times `uncertainty`.
+        float64, shape [columns]: see `UNCERTAINTY_95`; None of a network that doesn't say.
     out_of_domain
         From 0 to 1: how unlike the images that the network was trained on this one is; None of one that doesn't say.
     views

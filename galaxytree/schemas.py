@@ -7,11 +7,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from galaxytree.decision_tree import Answer, DecisionTree
-from galaxytree.predictions import Prediction
-from galaxytree.summary import FLAGGED_ABOVE, flagged, summarise
+from galaxytree.predictions import FLAGGED_ABOVE, UNCERTAINTY, UNCERTAINTY_95, Prediction, flagged
+from galaxytree.summary import summarise
 
 DECIMALS = 8
 """Scores are written with so many decimals: sums of eleven of them still hold to far better than 1e-6."""
+
+COARSE_DECIMALS = 6
+"""Error bars and `out_of_domain` are written with so many: they add up to nothing, but hold to 1e-5 however an image
+lies."""
 
 
 class _Message(BaseModel):
@@ -53,10 +57,10 @@ class AnswerScore(_Message):
     score: Annotated[float, Field(description="Part of all voters, weighted as in the Kaggle challenge")]
     fraction: Annotated[float, Field(description="score / weight: part of those who were asked")]
     uncertainty: Annotated[
-        float | None, Field(description="68 % of the volunteers' votes lie within score ± uncertainty", ge=0)
+        float | None, Field(description=f"Of the score, not of the fraction: {UNCERTAINTY}", ge=0)
     ] = None
     uncertainty_95: Annotated[
-        float | None, Field(description="95 % of the volunteers' votes lie within score ± uncertainty_95", ge=0)
+        float | None, Field(description=f"Of the score, not of the fraction: {UNCERTAINTY_95}", ge=0)
     ] = None
 
 
@@ -84,17 +88,10 @@ class Classification(_Message):
     scores: Annotated[dict[str, float], Field(description="Weighted scores, in the order of the tree")]
     uncertainty: Annotated[
         dict[str, float] | None,
-        Field(
-            description="Standard error of each score: 68 % of the volunteers' votes, weighted as the scores are, lie "
-            "within score ± uncertainty, as measured on the validation split (model card); of models that say so"
-        ),
+        Field(description=f"For each score: {UNCERTAINTY}; of models that say so"),
     ] = None
     uncertainty_95: Annotated[
-        dict[str, float] | None,
-        Field(
-            description="95 % of the volunteers' votes lie within score ± uncertainty_95, which is often more than "
-            "1.96 times uncertainty, since votes are not normally distributed about scores; of models that say so"
-        ),
+        dict[str, float] | None, Field(description=f"For each score: {UNCERTAINTY_95}; of models that say so")
     ] = None
     out_of_domain: Annotated[
         float | None,
@@ -129,16 +126,16 @@ class Classification(_Message):
             Whether to give questions, path and summary beside the scores.
         """
         exact = tree.normalise(prediction.scores)
-        unlike = None if prediction.out_of_domain is None else round(prediction.out_of_domain, DECIMALS)
+        unlike = None if prediction.out_of_domain is None else round(prediction.out_of_domain, COARSE_DECIMALS)
         uncertainty, uncertainty_95 = (
-            None if values is None else _named(tree, values)
+            None if values is None else _named(tree, values, COARSE_DECIMALS)
             for values in (prediction.uncertainty, prediction.uncertainty_95)
         )
         return cls(
             model=model,
             image=image,
             views=prediction.views,
-            scores=_named(tree, exact),
+            scores=_named(tree, exact, DECIMALS),
             uncertainty=uncertainty,
             uncertainty_95=uncertainty_95,
             out_of_domain=unlike,
@@ -148,8 +145,8 @@ class Classification(_Message):
         )
 
 
-def _named(tree: DecisionTree, values: NDArray[np.float64]) -> dict[str, float]:
-    return dict(zip(tree.columns, values.round(DECIMALS).tolist(), strict=True))
+def _named(tree: DecisionTree, values: NDArray[np.float64], decimals: int) -> dict[str, float]:
+    return dict(zip(tree.columns, values.round(decimals).tolist(), strict=True))
 
 
 def _questions(

@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxytree.decision_tree import DecisionTree, Floats, Question
+from galaxytree.predictions import flagged
 
 PROBABLE_MARGIN = 0.4
 """Below this margin of vote fractions a phrase says "probably" (two answers: fewer than 70 of 100)."""
 
 SPLIT_MARGIN = 0.15
 """Below this margin a phrase says "perhaps", and the votes are called split (two answers: fewer than 57.5 of 100)."""
-
-
-FLAGGED_ABOVE = 0.5
-"""Above this `out_of_domain` a picture is unlike the galaxies that the network was trained on."""
 
 WARNING = "This does not look like the galaxies the model knows; take the answer with care."
 
@@ -45,11 +42,6 @@ def certainty(margin: float) -> Certainty:
     return Certainty.PROBABLE if margin < PROBABLE_MARGIN else Certainty.CLEAR
 
 
-def flagged(out_of_domain: float | None) -> bool:
-    """Whether a picture is too unlike what the network knows for its answer to go without a warning."""
-    return out_of_domain is not None and out_of_domain > FLAGGED_ABOVE
-
-
 def summarise(tree: DecisionTree, scores: NDArray[Floats], out_of_domain: float | None = None) -> str:
     """Say in a sentence or two what the voters would have said.
 
@@ -59,8 +51,8 @@ def summarise(tree: DecisionTree, scores: NDArray[Floats], out_of_domain: float 
     scores : array of float32 or float64, shape [columns]
         Consistent scores.
     out_of_domain : float or None
-        How unlike its training images the network finds the picture, from 0 to 1; above `FLAGGED_ABOVE` the answer
-        begins with a warning.
+        How unlike its training images the network finds the picture, from 0 to 1; where that is `flagged`, the
+        answer begins with a warning.
 
     Returns
     -------

@@ -23,6 +23,11 @@ def draw_galaxy(seed: int = 0, size: int = 424) -> NDArray[np.uint8]:
     return (255 * light.clip(0, 1)).astype(np.uint8)
 
 
+def orientations(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Turn and mirror by NumPy, which is not how the service does it."""
+    return [np.rot90(each, turns) for each in (picture, picture[:, ::-1]) for turns in range(4)]
+
+
 def encode(image: NDArray[Any] | Image.Image, form: str = "JPEG", **options: Any) -> bytes:  # noqa: ANN401 (Pillow's own)
     """Encode a picture as JPEG, PNG or whatever else Pillow writes."""
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)

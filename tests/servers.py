@@ -159,7 +159,7 @@ class Threaded:
 def load_held(folder: ModelFolder, device: Device, settings: Settings) -> Model:
     """Load a model whose runs can be held."""
     model = HeldModel(folder, device)
-    model.warm_up(settings.max_batch)
+    model.warm_up(settings.views, settings.max_batch)
     return model
 
 

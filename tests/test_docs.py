@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,12 @@ import yaml
 
 from app.local import LocalEngine
 from app.settings import Settings
+from galaxytree.card import ModelCard
 from galaxytree.cli import main as galaxytree_command
+from tests.servers import threaded
+from tests.tiny_model import write_model
 from training.cli import main as training_command
+from training.evaluate import SHIPPED
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -26,6 +31,36 @@ def test_generated_parts_are_what_the_code_says_now() -> None:
         [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_card_shows_what_part_is_flagged_with_as_many_views_as_were_measured(tmp_path: Path) -> None:
+    write_card = runpy.run_path(str(ROOT / "docs" / "generate.py"))["_card"]
+    card = ModelCard.read(SHIPPED)
+    one = {"validation": {"flagged": 0.01, "pictures": 1500}, "noise": {"flagged": 1.0, "pictures": 50}}
+    both = {what: {**each, "flagged_with_eight_views": 0.5} for what, each in one.items()}
+    shown = []
+    for flagged in (one, both):
+        card.model_copy(update={"metrics": {**card.metrics, "out_of_domain": flagged}}).write(tmp_path)
+        shown.append(write_card(tmp_path).partition("| pictures ")[2].strip().splitlines())
+    assert shown == [
+        ["| one view | number |", "|---|---|---|", "| validation | 1.0% | 1500 |", "| noise | 100.0% | 50 |"],
+        [
+            "| one view | eight views | number |",
+            "|---|---|---|---|",
+            "| validation | 1.0% | 50.0% | 1500 |",
+            "| noise | 100.0% | 50.0% | 50 |",
+        ],
+    ]
+
+
+def test_the_client_s_example_runs(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "service.md").read_text("utf-8"), re.DOTALL)
+    model = write_model(tmp_path / "m", outputs=("scores", "uncertainty", "out_of_domain"))
+    with threaded(Settings(model=model, device="cpu")) as one:
+        code = example.replace("http://127.0.0.1:8000", one.url)
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"0\.\d+ ± 0\.\d+", done.stdout)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

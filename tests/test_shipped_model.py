@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -14,16 +15,21 @@ import pytest
 from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
 from galaxytree.decision_tree import load_tree
 from galaxytree.imaging import decode
-from tests.galaxies import jpeg
+from galaxytree.predictions import FLAGGED_ABOVE
+from galaxytree.views import VIEWS, Views
+from tests.galaxies import encode, jpeg, orientations
 from tests.servers import Process, galaxytree, serving
 from training.evaluate import SHIPPED
 from training.metrics import rmse
 from training.predict import predict_onnx
+from training.strange import STRANGE, strange
 from training.votes import Votes, read_solutions
 
 ROOT = Path(__file__).parent.parent
 REAL = ROOT.parent / "shared" / "galaxy-zoo"
 ORIGINALS = 1200
+ORIGINALS_FOR_VALIDATION = 217
+TABLES = ("scores", "uncertainty", "uncertainty_95")
 
 needs_real_galaxies = pytest.mark.skipif(
     not REAL.is_dir(), reason=f"needs real images and votes in {REAL.name}, which are no part of the project"
@@ -42,6 +48,12 @@ def shipped_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proces
         yield process
 
 
+@pytest.fixture(scope="module")
+def shipped(shipped_service: Process) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=shipped_service.url, timeout=60) as client:
+        yield client
+
+
 def test_the_file_is_what_the_card_says(model: Path) -> None:
     card = ModelCard.read(model)
     assert card.sha256 == sha256_of(model / MODEL_FILE)
@@ -58,11 +70,31 @@ def test_the_file_tells_nothing_of_where_it_was_made(model: Path) -> None:
         assert trace not in content
 
 
-def test_an_answer_meets_every_sum_to_1e_6(shipped_service: Process) -> None:
-    answer = httpx.post(f"{shipped_service.url}/classify", files={"file": ("galaxy.jpg", jpeg())}, timeout=60).json()
+def test_an_answer_meets_every_sum_to_1e_6(shipped: httpx.Client) -> None:
+    answer = shipped.post("/classify", files={"file": ("galaxy.jpg", jpeg())}).json()
     tree = load_tree("galaxy-zoo-2")
     assert tuple(answer["scores"]) == tree.columns
     tree.check(np.array(list(answer["scores"].values())), 1e-6)
+
+
+def test_it_says_how_sure_it_is_and_what_it_does_not_know(shipped: httpx.Client) -> None:
+    assert shipped.get("/model").json()["outputs"] == [*TABLES, "out_of_domain"]
+
+
+def test_a_galaxy_gets_the_same_answer_whichever_way_up_it_is(shipped: httpx.Client) -> None:
+    galaxy = decode((ROOT / "docs" / "figures" / "galaxy.jpg").read_bytes())
+    answers = [ask(shipped, encode(each, "PNG"), views=8) for each in orientations(galaxy)]
+    for name in TABLES:
+        assert np.ptp([list(answer[name].values()) for answer in answers], axis=0).max() <= 1e-5
+    assert np.ptp([answer["out_of_domain"] for answer in answers]) <= 1e-5
+    assert {answer["views"] for answer in answers} == {8}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("views", VIEWS)
+def test_what_is_no_galaxy_is_flagged(shipped: httpx.Client, kind: str, views: Views) -> None:
+    picture = encode(strange(kind, 1, 424)[0], "PNG")
+    assert ask(shipped, picture, views=views)["out_of_domain"] > FLAGGED_ABOVE
 
 
 def test_local_classification_uses_it_too(tmp_path: Path) -> None:
@@ -73,8 +105,9 @@ def test_local_classification_uses_it_too(tmp_path: Path) -> None:
 
 
 @needs_real_galaxies
+@pytest.mark.parametrize("views", VIEWS)
 def test_what_was_trained_on_is_what_is_served(
-    shipped_service: Process, model: Path, record_property: Callable[[str, object], None]
+    shipped: httpx.Client, model: Path, views: Views, record_property: Callable[[str, object], None]
 ) -> None:
     # Worth its half minute: nothing else would notice a cut or a scaling that differs between training and serving.
     tree = load_tree("galaxy-zoo-2")
@@ -84,19 +117,31 @@ def test_what_was_trained_on_is_what_is_served(
     small = _pictures(REAL / "images-144-labels37.tar")
     names = sorted(originals)
     assert len(names) == ORIGINALS
+    if views == 8:
+        # Those that the card's figures are of.
+        validation = set((REAL / "validation_ids.csv").read_text("utf-8").split())
+        names = [name for name in names if name in validation]
+        assert len(names) == ORIGINALS_FOR_VALIDATION
     truth = np.stack([votes.rows[name] for name in names])
 
-    def ask(name: str) -> list[float]:
-        answer = client.post("/classify?detail=scores", content=originals[name])
-        assert answer.status_code == 200, answer.text
-        return list(answer.json()["scores"].values())
-
-    with httpx.Client(base_url=shipped_service.url, timeout=60) as client, ThreadPoolExecutor(8) as pool:
-        served = np.array(list(pool.map(ask, names)), np.float32)
-    measured = predict_onnx(model / MODEL_FILE, np.stack([decode(small[name]) for name in names])).scores
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda name: ask(shipped, originals[name], views=views), names))
+    served = np.array([list(answer["scores"].values()) for answer in answers], np.float32)
+    measured = predict_onnx(model / MODEL_FILE, np.stack([decode(small[name]) for name in names]), views).scores
     record_property("rmse_served", rmse(served, truth))
     record_property("rmse_measured", rmse(measured, truth))
     assert math.isclose(rmse(served, truth), rmse(measured, truth), abs_tol=0.002)
+    if views == 8:
+        # Turned before they are framed, and not after.
+        assert math.isclose(rmse(served, truth), ModelCard.read(model).metrics["eight_views"]["rmse"], abs_tol=0.004)
+    assert np.mean([answer["out_of_domain"] > FLAGGED_ABOVE for answer in answers]) < 0.1
+
+
+def ask(shipped: httpx.Client, image: bytes, views: Views) -> dict[str, Any]:
+    answer = shipped.post("/classify", content=image, params={"detail": "scores", "views": views})
+    assert answer.status_code == 200, answer.text
+    parsed: dict[str, Any] = answer.json()
+    return parsed
 
 
 def _pictures(path: Path) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from pydantic import Field
 from galaxytree.card import ModelCard
 from galaxytree.decision_tree import UnknownTreeError
 from galaxytree.options import Options, options_of, settings_from
+from galaxytree.views import VIEWS
 from training.arrays import ArrayFileError, Galaxies, read_galaxies
 from training.calibrate import CalibrateSettings, calibrate
 from training.compare.cli import compare_command
@@ -23,7 +24,6 @@ from training.export import ExportError, ExportSettings, export
 from training.lessons import TargetsError
 from training.plots import plot_reliability, plot_scores
 from training.population import BalanceError
-from training.predict import VIEWS
 from training.prepare import NothingToPrepareError, PrepareSettings, Report, prepare
 from training.processes import own_rank
 from training.runs import RunError
@@ -128,7 +128,7 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
         asked = [views for views in VIEWS if settings.views in {"both", str(views)}]
         measured = [evaluate(folder, unseen, views) for views in asked]
         evaluations, first = [evaluation for evaluation, _ in measured], measured[0][1]
-        strange = flagged(folder, galaxies)
+        strange = flagged(folder, galaxies, asked[0])
         if settings.plot:
             plot_scores(unseen.tree, first.scores, unseen.votes, settings.plot)
         if settings.reliability:

@@ -1,4 +1,4 @@
-"""Whether intervals hold as many votes as they promise."""
+"""Whether intervals hold as many vote fractions as they promise."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from galaxytree.decision_tree import DecisionTree
 from training.metrics import Votes
 
 INTERVALS = ((0.68, 1.0), (0.95, 1.96))
-"""(part of the votes that an interval promises to hold, half its width in standard errors if votes were normal)."""
+"""(part of the vote fractions that an interval promises to hold, half its width in standard deviations if normal)."""
 
 WEIGHT = 0.1
 """Questions are looked at where the scores give them more weight than this."""

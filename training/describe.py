@@ -7,12 +7,14 @@ import numpy as np
 import torch
 
 from galaxytree.imaging import Framing
+from galaxytree.predictions import FLAGGED_ABOVE
+from galaxytree.views import VIEWS
 from training.arrays import Galaxies
 from training.coverage import INTERVALS
 from training.evaluate import Evaluation, flagged_in, split_sha256
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.networks.size import size_of
-from training.predict import VIEWS, predict_onnx
+from training.predict import predict_onnx
 
 # What is to be cited beside the tree's own references.
 ALSO_CITED = {"galaxy-zoo-2": ("Lintott et al. 2008, MNRAS 389, 1179 (Galaxy Zoo)",)}
@@ -75,13 +77,16 @@ def measured_on(path: Path, galaxies: Galaxies, difference: float, compared: int
             "one_view": one.coverage,
             "eight_views": eight.coverage,
         }
-    if one.flagged is not None:
+    if one.flagged is not None and eight.flagged is not None:
+        in_one = {"validation": (one.flagged, one.galaxies), **flagged_in(path, galaxies, 1)}
+        in_eight = {"validation": (eight.flagged, eight.galaxies), **flagged_in(path, galaxies, 8)}
         measured["out_of_domain"] = {
-            "validation": {"flagged": round(one.flagged, 5), "pictures": one.galaxies},
-            **{
-                what: {"flagged": round(part, 5), "pictures": count}
-                for what, (part, count) in flagged_in(path, galaxies).items()
-            },
+            what: {
+                "flagged": round(part, 5),
+                "flagged_with_eight_views": round(in_eight[what][0], 5),
+                "pictures": count,
+            }
+            for what, (part, count) in in_one.items()
         }
     return measured
 
@@ -161,8 +166,8 @@ def limits_of(framing: Framing, unseen: Galaxies, *, flags: bool) -> str:
         "with another framing was not measured."
     )
     strange = (
-        "Pictures that show no galaxy get an answer too; out_of_domain above 0.5 flags them, as far as those kinds "
-        "were tried that are listed."
+        f"Pictures that show no galaxy get an answer too; out_of_domain above {FLAGGED_ABOVE} flags them, as far as "
+        "those kinds were tried that are listed."
         if flags
         else "Any picture gets an answer, also one that shows no galaxy: nothing checks for that."
     )

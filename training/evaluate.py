@@ -8,9 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from galaxytree.card import MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree
-from galaxytree.predictions import Views
+from galaxytree.predictions import FLAGGED_ABOVE
+from galaxytree.views import Views
 from training.arrays import ArrayFileError, Galaxies
 from training.coverage import INTERVALS, WEIGHT, coverage
 from training.metrics import Votes, agreement, rmse, rmse_by_column, rmse_by_question
@@ -19,9 +23,6 @@ from training.strange import STRANGE, strange
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models" / SHIPPED_MODEL
 """Folder of the model that ships with galaxytree, in a checkout."""
-
-FLAGGED = 0.5
-"""Above this `out_of_domain` flags a picture."""
 
 _STRANGE_EACH = 50
 
@@ -76,7 +77,7 @@ class Evaluation:
             len(votes),
             views,
             None if halves is None else coverage(tree, scores, halves, votes),
-            None if strange is None else float((strange > FLAGGED).mean()),
+            None if strange is None else _part_flagged(strange),
         )
 
     def lines(self, tree: DecisionTree) -> list[str]:
@@ -168,7 +169,7 @@ def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluat
     return evaluation, predictions
 
 
-def flagged(model: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
+def flagged(model: Path, galaxies: Galaxies, views: Views = 1) -> dict[str, tuple[float, int]]:
     """Return what part of pictures that are no galaxies a model's ONNX file flags, and of galaxies nothing is known of.
 
     Parameters
@@ -177,6 +178,8 @@ def flagged(model: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
         Folder of ``model.onnx`` and ``card.json``.
     galaxies : Galaxies
         All of an array file.
+    views : int
+        1, or the mean over all 8 orientations.
 
     Returns
     -------
@@ -188,10 +191,10 @@ def flagged(model: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
     ModelFileError
         If the model's input or tree is not that of the galaxies.
     """
-    return flagged_in(checked_model(model, galaxies)[1], galaxies)
+    return flagged_in(checked_model(model, galaxies)[1], galaxies, views)
 
 
-def flagged_in(path: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
+def flagged_in(path: Path, galaxies: Galaxies, views: Views = 1) -> dict[str, tuple[float, int]]:
     """Return the same of an ONNX file by itself."""
     sets: dict[str, Any] = {kind: strange(kind, _STRANGE_EACH, galaxies.framing.size) for kind in STRANGE}
     unlabelled = ~galaxies.labelled
@@ -199,11 +202,15 @@ def flagged_in(path: Path, galaxies: Galaxies) -> dict[str, tuple[float, int]]:
         sets["galaxies without a label"] = galaxies.where(unlabelled).images
     found = {}
     for what, images in sets.items():
-        numbers = predict_onnx(path, images).out_of_domain
+        numbers = predict_onnx(path, images, views).out_of_domain
         if numbers is None:
             return {}
-        found[what] = (float((numbers > FLAGGED).mean()), len(numbers))
+        found[what] = (_part_flagged(numbers), len(numbers))
     return found
+
+
+def _part_flagged(out_of_domain: NDArray[np.float32]) -> float:
+    return float((out_of_domain > FLAGGED_ABOVE).mean())
 
 
 def checked_model(model: Path, galaxies: Galaxies) -> tuple[ModelCard, Path]:

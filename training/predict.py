@@ -1,6 +1,7 @@
 """Scores of many images, from a PyTorch module or from an ONNX file, in one view or in eight."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,30 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from galaxytree import predictions
-from galaxytree.predictions import AVERAGES, Views
+from galaxytree.predictions import AVERAGES
+from galaxytree.views import Views
 from training.arrays import Images
 
 Pixels = Images | NDArray[np.uint8]
-VIEWS: tuple[Views, ...] = (1, 8)
 
 BATCH = 250
 
 
-class Predictions(predictions.Predictions):
-    """What a model file says of N images, one row an image."""
+@dataclass(frozen=True)
+class Predictions:
+    """What a model file says of N images, one row an image: the arrays of `galaxytree.predictions.Predictions`.
+
+    It is none of those, whose rows are views of one image and can be averaged.
+    """
+
+    scores: NDArray[np.float32]
+    uncertainty: NDArray[np.float32] | None = None
+    uncertainty_95: NDArray[np.float32] | None = None
+    out_of_domain: NDArray[np.float32] | None = None
 
     @property
     def halves(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Half the widths of the intervals that hold 68 % and 95 % of the votes; normal ones where the file has one."""
+        """Half the widths of `training.coverage.INTERVALS`; the wide one is a normal one where the file has none."""
         if self.uncertainty is None:
             return None
         wide = self.uncertainty_95
@@ -32,7 +41,11 @@ class Predictions(predictions.Predictions):
 
 
 def orientations(images: NDArray[np.uint8], views: Views) -> Iterator[NDArray[np.uint8]]:
-    """Yield images [N, S, S, 3] as they are, or in the eight ways in which a square can lie."""
+    """Yield images [N, S, S, 3] as they are, or in the eight ways in which a square can lie.
+
+    These are pictures that have been cut and scaled already. The service turns first and scales then
+    (`Framing.frame_views`), so that its eight views differ by a grey level here and there.
+    """
     if views == 1:
         yield np.ascontiguousarray(images)
         return
@@ -57,7 +70,7 @@ def predict(model: nn.Module, images: Pixels, device: torch.device, views: Views
 def predict_onnx(model: Path, images: Pixels, views: Views = 1) -> Predictions:
     """Score images [N, S, S, 3] with an ONNX file on the CPU.
 
-    Several views are averaged as the service averages them.
+    Several views are averaged as the service averages them, of pictures that are turned as in `orientations`.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs() if output.name in AVERAGES]

@@ -21,9 +21,9 @@ from app.errors import (
     UnsupportedMediaTypeError,
     documented,
 )
-from app.routes.dependencies import TheService, check_key
-from galaxytree.predictions import Views
+from app.routes.dependencies import TheService, check_key, check_parameters
 from galaxytree.schemas import Classification
+from galaxytree.views import Views
 
 router = APIRouter(tags=["classify"])
 
@@ -71,7 +71,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_key)],
+    dependencies=[Depends(check_key), Depends(check_parameters)],
 )
 async def classify(
     request: Request,

@@ -1,4 +1,4 @@
-"""What routes ask for: the service that they belong to, and a caller who may call."""
+"""What routes ask for: the service that they belong to, a caller who may call, and a call that can mean one thing."""
 
 import logging
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.errors import InvalidRequestError
 from app.service import Service
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,14 @@ async def check_key(
     if service.keys is not None:
         key = service.keys.check(_bytes_shown(request) if shown else None)
         _log.debug("key of %s", key.name)
+
+
+async def check_parameters(request: Request) -> None:
+    """InvalidRequestError if one of the route's parameters is in the query twice; others are ignored."""
+    for parameter in request.scope["route"].dependant.query_params:
+        if len(request.query_params.getlist(parameter.alias)) > 1:
+            msg = f"query.{parameter.alias}: given more than once, so that it can't be told which is meant."
+            raise InvalidRequestError(msg)
 
 
 def _bytes_shown(request: Request) -> bytes:

@@ -41,7 +41,7 @@ class RunningModel(ModelCard):
             examples=[["scores", "uncertainty", "uncertainty_95", "out_of_domain"]],
         ),
     ]
-    views: Annotated[
+    default_views: Annotated[
         int,
         Field(description="Orientations of an image that an answer is averaged over where a request doesn't say"),
     ]
@@ -62,7 +62,7 @@ async def model(service: TheService) -> RunningModel:
         **running.card.model_dump(),
         input=ModelInput.of(running.card.framing),
         outputs=running.outputs,
-        views=service.settings.views,
+        default_views=service.settings.views,
         execution_provider=running.device.provider,
         execution_provider_reason=running.device.why,
     )

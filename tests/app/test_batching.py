@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.admission import Admission
 from app.batching import Batcher, Scored
 from app.errors import InternalError, OverloadedError
+from app.ports import UnusableScoresError
 from galaxytree.predictions import Predictions
 
 PIXELS = np.zeros((1, 2, 2, 3), np.uint8)
@@ -42,6 +43,31 @@ def test_a_run_that_fails_fails_each_of_its_images() -> None:
         batcher.close()
 
     asyncio.run(ask())
+
+
+def test_who_sent_what_the_network_has_no_answer_for_is_the_only_one_to_lose_by_it() -> None:
+    runs: list[int] = []
+
+    def red_is_unusable(images: NDArray[np.uint8]) -> Predictions:
+        runs.append(len(images))
+        if (images[..., 0] == 255).any():
+            raise UnusableScoresError
+        return means(images)
+
+    async def ask() -> None:
+        batcher = Batcher(red_is_unusable, max_batch=32)
+        red, views = PIXELS + np.array([255, 0, 0], np.uint8), np.repeat(PIXELS + 7, 8, axis=0)
+        views_with_red = np.concatenate([views[:7], red])
+        waiting = [batcher.score(each) for each in (PIXELS, red, views, views_with_red, PIXELS + 9)]
+        first, bad, eight, bad_view, last = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in (bad, bad_view)] == [InternalError] * 2
+        sound = [each.prediction.scores.tolist() for each in (first, eight, last) if isinstance(each, Scored)]
+        assert sound == [[0] * 3, [7] * 3, [9] * 3]
+        assert isinstance(await batcher.score(PIXELS), Scored)
+        batcher.close()
+
+    asyncio.run(ask())
+    assert runs == [19, 1, 1, 8, 8, 1, 1]
 
 
 @pytest.mark.parametrize("fails", [False, True])

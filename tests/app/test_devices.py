@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -207,17 +208,32 @@ def test_a_model_that_is_no_good_anywhere_is_to_blame(tmp_path: Path) -> None:
         load_model(ModelFolder.open(folder), ON_CUDA, Settings(model=folder, device="auto", max_batch=2))
 
 
-def test_a_new_size_of_a_batch_costs_no_search_on_a_gpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[object] = []
+@pytest.fixture
+def providers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Note what ONNX Runtime is asked to run on, in place of running on it."""
+    given: list[Any] = []
 
     def note(*_: object, providers: list[object], **__: object) -> None:
         given.extend(providers)
         raise RuntimeError
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", note)
+    return given
+
+
+def test_a_new_size_of_a_batch_costs_no_search_on_a_gpu(model_folder: Path, providers: list[Any]) -> None:
     with pytest.raises(ModelRefusedError):
         Model(ModelFolder.open(model_folder), ON_CUDA)
-    assert given == [(CUDA, {"cudnn_conv_algo_search": "HEURISTIC"})]
+    ((provider, options),) = providers
+    assert provider == CUDA
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+
+
+def test_a_gpu_computes_in_as_many_digits_as_a_cpu(model_folder: Path, providers: list[Any]) -> None:
+    with pytest.raises(ModelRefusedError):
+        Model(ModelFolder.open(model_folder), ON_CUDA)
+    ((_, options),) = providers
+    assert options["use_tf32"] == "0"
 
 
 def test_cores() -> None:

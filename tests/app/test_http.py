@@ -17,7 +17,7 @@ def test_the_model(http: httpx.Client, model_folder: object) -> None:
     assert found.pop("execution_provider") == "CPUExecutionProvider"
     assert found.pop("execution_provider_reason") == "the CPU was asked for"
     assert found.pop("outputs") == ["scores"]
-    assert found.pop("views") == 1
+    assert found.pop("default_views") == 1
     wanted = found.pop("input")
     assert ModelCard.model_validate(found) == ModelCard.read(model_folder)  # type: ignore[arg-type]
     size = found["framing"]["size"]

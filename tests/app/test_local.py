@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from app.local import LocalEngine
 from galaxytree.client import EngineError, ImageRefusedError
-from galaxytree.predictions import Views
 from galaxytree.schemas import Classification
+from galaxytree.views import Views
 from tests.galaxies import jpeg, png
 
 
@@ -51,6 +51,13 @@ def test_it_refuses_as_the_service_does(engine: LocalEngine, image: bytes, code:
     with pytest.raises(ImageRefusedError) as refused:
         engine.classify(image)
     assert refused.value.code == code
+
+
+def test_other_numbers_of_views(engine: LocalEngine) -> None:
+    # The picture and one mirror image would have an average too, of no meaning.
+    with pytest.raises(ValueError, match="views=2: an image has 1 or 8 views"):
+        engine.classify(png(), views=2)  # type: ignore[arg-type]
+    engine.close()
 
 
 def test_a_model_that_answers_nonsense(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:

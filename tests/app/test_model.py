@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from app.devices import CPU, Device
+from app.loading import load_model
 from app.model import Model
 from app.model_folder import SHIPPED, ModelFolder, shipped_model
 from app.ports import UnusableScoresError
 from app.refusals import ModelRefusedError
+from app.settings import Settings
 from galaxytree.card import CARD_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import load_tree
+from galaxytree.predictions import Predictions
 from tests.tiny_model import FRAMING, write_model
 
 ON_CPU = Device(CPU, "for the test")
@@ -255,6 +259,20 @@ def test_the_file_is_not_kept_in_memory(model_folder: Path, monkeypatch: pytest.
     model = Model(folder, ON_CPU, 1)
     assert sys.getrefcount(data) == before
     model.warm_up(1)
+
+
+def test_the_usual_batch_is_warmed_up_too(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    predict = Model.predict
+
+    def noted(self: Model, images: NDArray[np.uint8]) -> Predictions:
+        sizes.append(len(images))
+        return predict(self, images)
+
+    monkeypatch.setattr(Model, "predict", noted)
+    settings = Settings(model=model_folder, views=8, max_batch=32)
+    load_model(ModelFolder.open(model_folder), ON_CPU, settings)
+    assert {1, 8, 32} <= set(sizes)
 
 
 def test_scores_that_do_not_add_up(tmp_path: Path) -> None:

@@ -70,5 +70,8 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
     assert not parameters["views"]["required"]
     answer = openapi["components"]["schemas"]["Classification"]["properties"]
     assert all(answer[name]["description"] for name in ("views", "uncertainty", "uncertainty_95", "out_of_domain"))
+    # Of galaxies, not of the volunteers who saw this one.
+    assert "vote fraction (weighted as the scores are) for 68 % of galaxies" in answer["uncertainty"]["description"]
+    assert "for 95 % of galaxies" in answer["uncertainty_95"]["description"]
     body = openapi["paths"]["/classify"]["post"]["requestBody"]["content"]
     assert set(body) == {"image/jpeg", "image/png", "multipart/form-data"}

@@ -162,13 +162,13 @@ def script(change: str) -> tuple[str, str]:
 HANGS_IN_A_RUN = script(
     """
 warm_up = Model.warm_up
-def warm_up_and_hang(self, batch):
-    warm_up(self, batch)
+def warm_up_and_hang(self, *batches):
+    warm_up(self, *batches)
     self.predict = lambda images: threading.Event().wait()
 Model.warm_up = warm_up_and_hang
 """
 )
-HANGS_AS_IT_LOADS = script("Model.warm_up = lambda self, batch: threading.Event().wait()")
+HANGS_AS_IT_LOADS = script("Model.warm_up = lambda *_: threading.Event().wait()")
 
 
 def test_a_second_signal_ends_it_now(model_folder: Path, tmp_path: Path) -> None:

@@ -5,9 +5,12 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.devices import Device
 from app.lifecycle import State
@@ -17,9 +20,10 @@ from app.model_folder import ModelFolder
 from app.refusals import ModelRefusedError
 from app.request_id import RequestIdFilter
 from app.settings import Settings
-from tests.galaxies import jpeg
+from tests.galaxies import encode, jpeg
 from tests.hostile.peers import Peer
 from tests.servers import Threaded, load_held, threaded, wait_for
+from tests.tiny_model import write_model
 
 
 @pytest.fixture
@@ -203,6 +207,35 @@ def test_a_run_that_fails_is_logged_for_each_of_its_requests(
     assert sorted(vars(record)["request_id"] for record in said)[-3:] == asked
     assert len(said) == 4
     assert all("/secret/place" in record.getMessage() for record in said)
+
+
+def test_one_picture_that_the_network_has_no_answer_for_fails_alone(
+    tmp_path: Path, crowd: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_model(tmp_path / "m", outputs=("scores", "out_of_domain"))
+    with threaded(settings(folder), load_held) as one:
+        session = one.model._session
+
+        def run(outputs: list[str], feed: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+            scores, unlike = session.run(outputs, feed)
+            # White is a little more out of domain than can be.
+            unlike[(feed["images"] == 255).all(axis=(1, 2, 3))] = 1.00002
+            return [scores, unlike]
+
+        monkeypatch.setattr(one.model, "_session", SimpleNamespace(run=run))
+        one.model.entered.clear()
+        (ahead,) = fill(one, crowd, 1)
+        assert one.model.entered.wait(30)
+        white = encode(np.full((40, 40, 3), 255, np.uint8), "PNG")
+        together = [crowd.submit(post, one, image) for image in (jpeg(1), white, jpeg(2))]
+        waiting = one.app.state.service.classifier._batcher._waiting
+        wait_for(lambda: len(waiting) == 3, "the three to wait for one run")
+        one.model.gate.set()
+        assert ahead.result().is_success
+        assert [answer.result().status_code for answer in together] == [200, 500, 200]
+        # The three were in one run, and are answered as they are alone.
+        assert one.model.batches[-4:] == [3, 1, 1, 1]
+        assert together[0].result().json() == post(one, jpeg(1)).json()
 
 
 def test_one_bad_image_in_a_batch_fails_alone(model_folder: Path, crowd: ThreadPoolExecutor) -> None:

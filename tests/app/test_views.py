@@ -14,7 +14,7 @@ from app.settings import Settings
 from galaxytree.client import Client
 from galaxytree.decision_tree import load_tree
 from galaxytree.schemas import Classification
-from tests.galaxies import draw_galaxy, encode, jpeg, png
+from tests.galaxies import draw_galaxy, encode, jpeg, orientations, png
 from tests.servers import Process, load_held, serving, threaded, wait_for
 from tests.tiny_model import write_model
 
@@ -46,11 +46,6 @@ def ask(service: Process | str, image: bytes, **params: str | int) -> dict[str, 
 def difference(one: dict[str, float], other: dict[str, float]) -> float:
     assert list(one) == list(other)
     return max(abs(one[name] - other[name]) for name in one)
-
-
-def orientations(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Turn and mirror by NumPy, which is not how the service does it."""
-    return [np.rot90(each, turns) for each in (picture, picture[:, ::-1]) for turns in range(4)]
 
 
 def lopsided(shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -88,15 +83,15 @@ def test_it_is_the_average_of_what_each_orientation_gets_alone(rich: Process) ->
         assert together["scores"][name] == pytest.approx(np.mean(scores), abs=1e-6)
         for width in INTERVALS:
             halves = [each[width][name] for each in alone]
-            assert together[width][name] == pytest.approx(np.sqrt(np.mean(np.square(halves))), abs=1e-6)
+            assert together[width][name] == pytest.approx(np.sqrt(np.mean(np.square(halves))), abs=2e-6)
     assert np.ptp([each["uncertainty"]["Class1.1"] for each in alone]) > 1e-4
-    assert together["out_of_domain"] == pytest.approx(np.mean([each["out_of_domain"] for each in alone]), abs=1e-6)
+    assert together["out_of_domain"] == pytest.approx(np.mean([each["out_of_domain"] for each in alone]), abs=2e-6)
     assert [each["views"] for each in (*alone, together)] == [1] * 8 + [8]
 
 
 def test_the_setting_is_for_who_does_not_say(rich: Process, service: Process) -> None:
     image = png(5)
-    assert httpx.get(f"{rich.url}/model").json()["views"] == 8
+    assert httpx.get(f"{rich.url}/model").json()["default_views"] == 8
     assert httpx.get(f"{rich.url}/model").json()["outputs"] == ["scores", *INTERVALS, "out_of_domain"]
     assert ask(rich, image) == ask(rich, image, views=8)
     assert ask(rich, image, views=1)["views"] == 1
@@ -110,6 +105,24 @@ def test_other_numbers_of_views(http: httpx.Client, views: str) -> None:
     answer = http.post("/classify", params={"views": views}, content=jpeg())
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     assert "views: Input should be 1 or 8" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["views", "detail"])
+def test_a_parameter_that_is_given_twice(http: httpx.Client, name: str) -> None:
+    first, second = {"views": ("1", "8"), "detail": ("full", "scores")}[name]
+    for other in (first, second):
+        answer = http.post("/classify", params=[(name, first), (name, other)], content=jpeg())
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+        assert f"{name}: given more than once" in answer.json()["detail"]
+    # What the route doesn't know is ignored, as often as it comes.
+    answer = http.post("/classify", params=[("note", "a"), ("note", "b"), (name, second)], content=jpeg())
+    assert answer.status_code == 200
+
+
+def test_a_form_is_read_for_its_file_only(http: httpx.Client) -> None:
+    form = http.post("/classify", files={"file": ("a.jpg", jpeg())}, data={"views": "8", "detail": "scores"})
+    assert form.json() == http.post("/classify", content=jpeg()).json()
+    assert form.json()["views"] == 1
 
 
 def test_in_a_crowd_of_mixed_views_each_gets_its_own(rich: Process) -> None:
@@ -142,6 +155,7 @@ def test_the_views_of_an_image_are_one_run(rich_model: Path) -> None:
         # One more would have room with one view, but not with eight.
         refused = httpx.post(f"{one.url}/classify", content=png(), params={"views": 8})
         assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
+        assert "each counted once a view" in refused.json()["detail"]
         assert httpx.get(f"{one.url}/health/ready").is_success
         waiting.append(crowd.submit(ask, one.url, png(9), views=1))
         wait_for(lambda: admission.images == 33, "the last one")
@@ -198,7 +212,7 @@ def test_the_scores_alone_come_with_what_else_the_model_says(rich: Process) -> N
             assert each.uncertainty == full.uncertainty[each.id]
             assert each.uncertainty_95 == full.uncertainty_95[each.id]
             # As the network is made: the two are not mistaken for each other.
-            assert each.uncertainty_95 == pytest.approx(2.5 * each.uncertainty, abs=1e-6)
+            assert each.uncertainty_95 == pytest.approx(2.5 * each.uncertainty, abs=2e-6)
 
 
 def test_candels_answers_everything_too(tmp_path: Path) -> None:

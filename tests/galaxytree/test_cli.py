@@ -34,7 +34,7 @@ def run(*words: str, **environment: str) -> Result:
 def test_images_through_a_service(service: Process, images: list[str]) -> None:
     ended = galaxytree("classify", *images, server=service.url)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert images[0] in ended.stdout
+    assert f"{images[0]}: 1 view\n" in ended.stdout
     assert load_tree("galaxy-zoo-2").questions[0].text in ended.stdout
     assert "%" in ended.stdout
 
@@ -82,6 +82,8 @@ def test_views_of_each_image(service: Process, images: list[str], model_folder: 
     as_set = run("classify", images[1], "--local", "--json", model=str(model_folder), device="cpu", views="8")
     assert [json.loads(ended.stdout)["views"] for ended in (served, local, as_set)] == [8, 8, 8]
     assert served.stdout == local.stdout == as_set.stdout
+    told = run("classify", images[1], "--views", "8", server=service.url)
+    assert told.stdout.startswith(f"{images[1]}: 8 views\n")
     alone = run("classify", images[1], "--views", "1", "--json", server=service.url, views="8")
     assert json.loads(alone.stdout)["views"] == 1
     assert json.loads(alone.stdout)["scores"] != json.loads(served.stdout)["scores"]
@@ -100,12 +102,14 @@ def test_a_model_that_says_how_sure_it_is_and_what_it_does_not_know(images: list
     unlike.write_bytes(encode(np.full((40, 40, 3), 255, np.uint8), "PNG"))
     call = ("classify", images[1], str(unlike), "--local")
     told, scores, lines = (run(*call, *more, model=str(model)) for more in ((), ("--detail", "scores"), ("--json",)))
-    known, flagged = told.stdout.split(str(unlike))
+    known, flagged = told.stdout.split(f"{unlike}: ")
     assert re.search(r" \d+%  \S.*  \(score \d\.\d\d ± \d\.\d\d\)\n", known)
-    assert "WARNING" not in known
-    assert "  WARNING: out of domain 0.98, above 0.5: unlike what the model knows\n  This does not look like" in flagged
-    assert scores.stdout.count("WARNING: out of domain") == 1
     first, second = map(json.loads, lines.stdout.splitlines())
+    # Each says it once: in the summary where there is one, else on a line of its own.
+    warning = "\n  This does not look like the galaxies the model knows; take the answer with care."
+    assert known.startswith(f"{images[1]}: 1 view, out of domain {first['out_of_domain']}\n")
+    assert flagged.startswith(f"1 view, out of domain {second['out_of_domain']}{warning}")
+    assert (known.count(warning), flagged.count(warning), scores.stdout.count(warning)) == (0, 1, 1)
     score, error = first["scores"]["Class1.1"], first["uncertainty"]["Class1.1"]
     assert f"  Class1.1     {score:.6f} ± {error:.6f}\n" in scores.stdout
     assert first["uncertainty_95"]["Class1.1"] > 2 * error > 0
@@ -135,6 +139,24 @@ def test_a_key_is_asked_for_once(model_folder: Path, images: list[str], tmp_path
     assert ended.exit_code == 2
     assert ended.stderr.count("unauthorized") == 1
     assert "GALAXYTREE_API_KEY" in ended.stderr
+
+
+def test_a_service_without_room_for_the_views_is_no_matter_of_the_images(model_folder: Path, images: list[str]) -> None:
+    with threaded(Settings(model=model_folder, device="cpu", max_batch=7)) as one:
+        ended = run("classify", *images, "--views", "8", server=one.url)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.count("invalid_request: This service has no room for 8 views") == 1
+    assert "failed" not in ended.stderr
+
+
+def test_out_of_domain_is_never_rounded_to_the_threshold_that_it_is_above(images: list[str], tmp_path: Path) -> None:
+    outputs = ("scores", "out_of_domain")
+    plain = write_model(tmp_path / "plain", outputs=outputs)
+    told = json.loads(run("classify", images[1], "--local", "--json", model=str(plain)).stdout)
+    plus = {"out_of_domain": 0.504 - told["out_of_domain"]}
+    moved = write_model(tmp_path / "moved", outputs=outputs, plus=plus)
+    ended = run("classify", images[1], "--local", model=str(moved))
+    assert re.match(re.escape(images[1]) + r": 1 view, out of domain 0\.50[34]\d*\n  This does not", ended.stdout)
 
 
 def test_a_call_without_images() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import Settings
 from galaxytree.client import (
     Client,
     GalaxytreeError,
     ImageRefusedError,
+    RequestRefusedError,
     ServiceFailedError,
     TryLaterError,
     UnauthorizedError,
@@ -20,7 +22,7 @@ from galaxytree.client import (
 )
 from galaxytree.schemas import Problem
 from tests.galaxies import jpeg
-from tests.servers import Process
+from tests.servers import Process, threaded
 
 
 def test_a_file_and_its_bytes(service: Process, tmp_path: Path) -> None:
@@ -51,19 +53,29 @@ def test_an_image_that_is_refused(service: Process) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "code", "kind"),
     [
-        (401, UnauthorizedError),
-        (413, ImageRefusedError),
-        (429, TryLaterError),
-        (503, TryLaterError),
-        (500, ServiceFailedError),
+        (401, "c", UnauthorizedError),
+        (413, "c", ImageRefusedError),
+        (422, "undecodable_image", ImageRefusedError),
+        (422, "invalid_request", RequestRefusedError),
+        (429, "c", TryLaterError),
+        (503, "c", TryLaterError),
+        (500, "c", ServiceFailedError),
     ],
 )
-def test_a_type_for_each_problem(status: int, kind: type[GalaxytreeError]) -> None:
-    error = problem_error(Problem(type="urn:x", title="t", status=status, detail="d", code="c"), 2.0)
+def test_a_type_for_each_problem(status: int, code: str, kind: type[GalaxytreeError]) -> None:
+    error = problem_error(Problem(type="urn:x", title="t", status=status, detail="d", code=code), 2.0)
     assert type(error) is kind
-    assert (str(error), error.code, error.retry_after_seconds) == ("d", "c", 2.0)
+    assert (str(error), error.code, error.retry_after_seconds) == ("d", code, 2.0)
+
+
+def test_a_request_that_is_refused_says_nothing_of_the_image(model_folder: Path) -> None:
+    with threaded(Settings(model=model_folder, device="cpu", max_batch=7)) as one, Client(one.url) as client:
+        with pytest.raises(RequestRefusedError, match="no room for 8 views") as refused:
+            client.classify(jpeg(), views=8)
+        assert not isinstance(refused.value, ImageRefusedError)
+        assert client.classify(jpeg()).views == 1
 
 
 class Oracle(BaseHTTPRequestHandler):
@@ -111,6 +123,17 @@ def test_something_else_answers(oracle: ThreadingHTTPServer, status: int) -> Non
     with Client(f"http://127.0.0.1:{oracle.server_port}") as client, pytest.raises(UnexpectedAnswerError) as odd:
         client.classify(b"image")
     assert odd.value.code == "unexpected_answer"
+
+
+def test_an_older_service_that_ignores_the_views(oracle: ThreadingHTTPServer, service: Process) -> None:
+    with Client(service.url) as client:
+        answer = client.classify(jpeg(), views=1)
+    before_there_were_views = answer.model_dump_json(exclude={"views"}).encode()
+    oracle.says = (200, {}, before_there_were_views)  # type: ignore[attr-defined]
+    with Client(f"http://127.0.0.1:{oracle.server_port}") as client:
+        assert client.classify(jpeg()) == client.classify(jpeg(), views=1) == answer
+        with pytest.raises(UnexpectedAnswerError, match="views=1, not 8"):
+            client.classify(jpeg(), views=8)
 
 
 def test_nobody_answers() -> None:

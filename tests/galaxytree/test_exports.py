@@ -14,6 +14,7 @@ NAMES = {
     "Problem",
     "ProblemError",
     "Question",
+    "RequestRefusedError",
     "ServiceFailedError",
     "TryLaterError",
     "UnauthorizedError",

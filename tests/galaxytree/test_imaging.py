@@ -25,7 +25,7 @@ from galaxytree.imaging import (
 )
 from galaxytree.jpeg import MAX_SCANS, MAX_SEGMENTS
 from galaxytree.png import MAX_CHUNKS
-from tests.galaxies import draw_galaxy, encode
+from tests.galaxies import draw_galaxy, encode, orientations
 
 # Pillow warns of what is damaged; that is no crash.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -467,10 +467,10 @@ def test_a_picture_that_is_turned_or_mirrored_has_the_same_views(
     assert views.shape == (8, size, size, 3)
     assert (views[0] == framing.frame(picture)).all()
     assert (framing.frame_views(picture, 1) == views[:1]).all()
-    orientations = [np.rot90(each, turns) for each in (picture, picture[:, ::-1]) for turns in range(4)]
+    turned = orientations(picture)
     # As a set they are the same to the last grey level, and each orientation is one of them.
-    assert sorted(view.tobytes() for view in views) == sorted(framing.frame(each).tobytes() for each in orientations)
-    for each in orientations:
+    assert sorted(view.tobytes() for view in views) == sorted(framing.frame(each).tobytes() for each in turned)
+    for each in turned:
         assert sorted(view.tobytes() for view in framing.frame_views(each, 8)) == sorted(
             view.tobytes() for view in views
         )

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter, ValidationError
 
 from galaxytree.decision_tree import load_tree
-from galaxytree.predictions import Predictions, Views
+from galaxytree.predictions import Predictions
 
 TREE = load_tree("galaxy-zoo-2")
 RAW = np.random.default_rng(0).random((8, 37)).astype(np.float32)
@@ -48,14 +47,3 @@ def test_views_that_are_less_sure_count_for_more() -> None:
         prediction = Predictions(np.zeros_like(halves), **{which: halves}).over_views()
         assert getattr(prediction, which) == [2.5]
         assert {prediction.uncertainty is None, prediction.uncertainty_95 is None} == {True, False}
-
-
-@pytest.mark.parametrize("given", [1, 8, "1", "8"])
-def test_how_many_views_there_can_be(given: object) -> None:
-    assert TypeAdapter(Views).validate_python(given) == int(str(given))
-
-
-@pytest.mark.parametrize("given", [0, 2, 4, "16", "8.0", " 8", "", "all", None, 1.5])
-def test_how_many_there_cannot_be(given: object) -> None:
-    with pytest.raises(ValidationError, match="1 or 8"):
-        TypeAdapter(Views).validate_python(given)

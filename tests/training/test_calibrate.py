@@ -18,6 +18,7 @@ from tests.training.galaxies import ROUND, THIN, draw, votes_of
 from training.arrays import ArrayWriter, read_galaxies
 from training.calibrate import CalibrateSettings, _fitted, _scale, _Seen, _usual, calibrate, calibrated
 from training.coverage import INTERVALS, coverage
+from training.evaluate import evaluate, flagged_in
 from training.export import TOLERANCES
 from training.networks.classifier import View, ViewClassifier
 from training.networks.error_bars import ASKED, RARE, ErrorBars
@@ -96,6 +97,14 @@ def test_the_card_says_how_far_they_hold(exported: Exported) -> None:
     assert metrics["error_bars"]["one_view"]["all"]["votes"] == 20 * 37
     assert set(metrics["out_of_domain"]) == {"validation", *STRANGE, "galaxies without a label"}
     assert metrics["eight_views"]["rmse"] > 0
+    for views, name in ((1, "flagged"), (8, "flagged_with_eight_views")):
+        galaxies = read_galaxies(exported.data)
+        again = flagged_in(exported.folder / "model.onnx", galaxies, views)
+        for what, (part, count) in again.items():
+            told = metrics["out_of_domain"][what]
+            assert (told[name], told["pictures"]) == (pytest.approx(part, abs=1e-5), count)
+        evaluation, _ = evaluate(exported.folder, galaxies.where(galaxies.validation), views)
+        assert metrics["out_of_domain"]["validation"][name] == pytest.approx(evaluation.flagged, abs=1e-5)
 
 
 def test_all_of_it_is_evaluated(exported: Exported, tmp_path: Path) -> None:

@@ -300,9 +300,9 @@ def test_the_page_says_what_part_of_the_votes_each_interval_holds(tmp_path: Path
     assert result.exit_code == 0, result.output
     page = Page.of(path)
     words = page.words("uncertainty")
-    said = "Within ±uncertainty: 60.0% of the votes, where 68% are meant."
+    said = "Within ±uncertainty: 60.0% of the vote fractions, where 68% are meant."
     assert said in words
-    assert "Within ±uncertainty_95: 90.0% of the votes, where 95% are meant." in words
+    assert "Within ±uncertainty_95: 90.0% of the vote fractions, where 95% are meant." in words
     assert "1.96" not in words
     assert "The curve is a normal distribution, for comparison" in words
     (histogram,) = [str(each["aria-label"]) for each in page.all("svg") if "Histogram of vote" in str(each)]

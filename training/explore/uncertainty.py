@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxytree.predictions import FLAGGED_ABOVE
 from training.arrays import Galaxies
 from training.coverage import INTERVALS, coverage
-from training.evaluate import FLAGGED
 from training.explore.content import Card, Drawing, Gallery, Part, counted, number
 from training.explore.embed import INK, QUIET, SCORES, VOTES, drawing, panel, photograph
 from training.predict import Predictions
@@ -53,9 +53,9 @@ def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
         within = _within(found["all"]["held"], ("uncertainty", "uncertainty_95" if given else "1.96 uncertainty"))
         text = [
             (
-                "With each score the model gives error bars. If they hold, 68 % of the votes lie within the narrow "
-                "ones, and 95 % within the wide ones, on every question. Fewer means that the model is too sure of "
-                "itself, more that it is too careful."
+                "With each score the model gives error bars. If they hold, the vote fractions of 68 % of the galaxies "
+                "lie within the narrow ones, and of 95 % within the wide ones, on every question. Fewer means that the "
+                "model is too sure of itself, more that it is too careful."
             ),
         ]
         if not given:
@@ -88,7 +88,7 @@ def uncertainty(galaxies: Galaxies, predictions: Predictions) -> Part:
 def _within(held: list[float] | None, halves: tuple[str, str]) -> tuple[str, ...]:
     """Say what part of all votes each interval holds, none if there are no votes; the halves are named as in a file."""
     return tuple(
-        f"Within ±{half}: {part:.1%} of the votes, where {promised:.0%} are meant."
+        f"Within ±{half}: {part:.1%} of the vote fractions, where {promised:.0%} are meant."
         for (promised, _), half, part in zip(INTERVALS, halves, held or (), strict=False)
     )
 
@@ -139,8 +139,8 @@ def _strangers(galaxies: Galaxies, out_of_domain: NDArray[np.float32]) -> list[G
     counts, edges = np.histogram(out_of_domain[finite], np.linspace(0, 1, 41))
     axes.stairs(counts, edges, fill=True, color=VOTES)
     axes.set(xlim=(0, 1), xlabel="out of domain (0: like the training, 1: unlike)", ylabel="galaxies")
-    above = int((out_of_domain[finite] > FLAGGED).sum())
-    said = f"{counted(above, 'galaxy')} of {finite.sum():,} lie above {FLAGGED:g}, where a picture is flagged."
+    above = int((out_of_domain[finite] > FLAGGED_ABOVE).sum())
+    said = f"{counted(above, 'galaxy')} of {finite.sum():,} lie above {FLAGGED_ABOVE:g}, where a picture is flagged."
     plot = drawing(figure, f"Histogram of out of domain: {said}")
     order = [int(row) for row in np.argsort(-out_of_domain, kind="stable") if finite[row]][:_SHOWN]
     cards = []

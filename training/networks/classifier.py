@@ -124,7 +124,7 @@ class GalaxyClassifier(nn.Module):
 
 
 class CalibratedClassifier(nn.Module):
-    """Images to scores, their standard errors, and how unlike the known galaxies they are: what is exported.
+    """Images to scores, their error bars, and how unlike the known galaxies they are: what is exported.
 
     Parameters
     ----------

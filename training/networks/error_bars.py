@@ -1,4 +1,4 @@
-"""Standard errors of scores: by how much volunteers' votes differ from them, image by image.
+"""Error bars of scores: by how much volunteers' vote fractions differ from them, image by image.
 
 References
 ----------
@@ -18,11 +18,11 @@ RARE, ASKED = 0.07, 0.13
 """Up to the first weight a question counts as rarely asked, from the second on as asked; a mix of both between them."""
 
 INTERVALS = 2
-"""How many half widths of intervals are given: that of 68 % of the votes, and that of 95 %."""
+"""How many half widths of intervals are given: that for 68 % of the vote fractions, and that for 95 %."""
 
 
 class ErrorBars(nn.Module):
-    """Features and scores of images to intervals about each score that hold 68 % and 95 % of the votes.
+    """Features and scores of images to the intervals about scores that hold 68 % and 95 % of the vote fractions.
 
     Parameters
     ----------
