@@ -75,6 +75,7 @@ def test_the_table_has_a_row_for_each_system_in_its_order(compared: tuple[Path, 
     _, result = compared
     assert list(rows(result.output)) == ["column-means", "five-layers", "small-cnn"]
     assert "Each network saw 24 galaxies, a galaxy counted each time, in batches of 8, drawn from 32" in result.output
+    assert "Made by `python -m training compare --galaxies-seen 24 --batch-size 8`." in result.output
     assert "Least squares (`column-means`) had 24 of the 32 galaxies, each once (seed 1)." in result.output
     assert "Every line is one training with one seed" in result.output
     assert "8 validation galaxies" in result.output

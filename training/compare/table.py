@@ -7,7 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from training.compare.page import write
-from training.compare.results import Machine, Result
+from training.compare.results import Machine, Result, Terms
+from training.compare.settings import CompareSettings
 from training.compare.systems import SYSTEMS
 
 _HEADER = (
@@ -68,7 +69,17 @@ def _rests_on(results: Sequence[Result]) -> str:
     said.append(f"Measured on the {terms.validation:,} validation galaxies in one view.")
     said.append("Every line is one training with one seed: how far another seed would move it was not measured.")
     said.append(f"Computed on: {'; '.join(sorted({_machine(each.machine) for each in results}))}.")
+    # A comparison of some of the systems is told by its rows.
+    said.append(f"Made by `{_command(terms)}`.")
     return " ".join(said)
+
+
+def _command(terms: Terms) -> str:
+    """Return the command that makes results of these terms again; what it would take anyway is not named."""
+    usual = CompareSettings().model_dump()
+    options = {name: getattr(terms, name) for name in ("galaxies_seen", "batch_size", "seed", "precision")}
+    named = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != usual[name]]
+    return " ".join(["python -m training compare", *named])
 
 
 def _row(result: Result) -> str:
