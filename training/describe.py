@@ -98,7 +98,7 @@ def provenance_of(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
     return {
         "images": source_of(galaxies, "images"),
         "votes": source_of(galaxies, "votes"),
-        "labels": _labels(settings, galaxies),
+        "labels": _labels(record, galaxies),
         "initial_weights": _began(record),
         "galaxies": record["data"],
         "made_from": record.get("made_from", {}),
@@ -109,6 +109,32 @@ def provenance_of(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
         "machines": record.get("machines", [record["machine"]]),
         "epochs": len(record["epochs"]),
         "checkpoint": "the last one, weights averaged over the steps",
+        **_averaged(record, paths),
+    }
+
+
+def _averaged(record: dict[str, Any], paths: set[str]) -> dict[str, Any]:
+    """Return what is to be said of a mean of several runs in place of what is said of one."""
+    if "averaged" not in record:
+        return {}
+    members = [
+        {
+            "weights": each["weights"],
+            "commit": each["commit"],
+            "epochs": len(each["epochs"]),
+            "made_from": each["made_from"],
+            "settings": {
+                key: value
+                for key, value in each["settings"].items()
+                if key not in paths and key not in record["settings"]
+            },
+        }
+        for each in record["averaged"]
+    ]
+    return {
+        "epochs": sum(each["epochs"] for each in members),
+        "checkpoint": f"the mean of the weights of {len(members)} runs, of each the last one, averaged over the steps",
+        "averaged": members,
     }
 
 
@@ -120,11 +146,17 @@ def _origin(record: dict[str, Any]) -> str:
 
 
 def _began(record: dict[str, Any]) -> str:
-    earlier = ", then those of an earlier run on the same galaxies" if record["settings"].get("initial") else ""
+    began = any(settings.get("initial") for settings in _settings(record))
+    earlier = ", then those of an earlier run on the same galaxies" if began else ""
     return _origin(record) + earlier
 
 
-def _labels(settings: dict[str, Any], galaxies: Galaxies) -> str:
+def _settings(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the settings of a run, or of those that it is the mean of."""
+    return [each["settings"] for each in record.get("averaged", [record])]
+
+
+def _labels(record: dict[str, Any], galaxies: Galaxies) -> str:
     """Say in words of how many galaxies what was known, and what was made of those without votes."""
     learning = galaxies.where(galaxies.learning)
     known = ~np.isnan(learning.votes)
@@ -132,13 +164,14 @@ def _labels(settings: dict[str, Any], galaxies: Galaxies) -> str:
     bounded = int(learning.labelled.sum()) - some
     nothing = len(learning) - some - bounded
     said = [f"{complete:,} galaxies with all votes, {some - complete:,} with some"]
-    if settings.get("targets"):
+    settings = _settings(record)
+    if any(each.get("targets") for each in settings):
         said.append(
             "scores of networks trained before, moved to where what is known allows them, for the votes that are not "
             f"known on these, on {bounded:,} of which a class bounds votes, and on {nothing:,} of which nothing is "
             "known"
         )
-    elif settings.get("bounds"):
+    elif any(each.get("bounds") for each in settings):
         said.append(f"bounds of votes of {bounded:,}, from their classes")
     return "; ".join(said)
 

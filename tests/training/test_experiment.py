@@ -16,10 +16,13 @@ from click.testing import CliRunner, Result
 from galaxytree.card import sha256_of
 from tests.training.galaxies import write_galaxies
 from training.arrays import read_galaxies
+from training.average import average
+from training.describe import provenance_of
 from training.experiment import perform
 from training.experiment.cli import experiment_command
 from training.metrics import rmse
 from training.predict import predict
+from training.runs import RunError
 from training.splits import in_fold
 from training.trained import trained
 
@@ -58,6 +61,11 @@ group = "tiny"
 about = "goes on from the plain one"
 initial = "base"
 train = { views_seen = 8 }
+
+[rows.middle]
+group = "tiny"
+about = "mean of the weights of what went on from the plain one"
+average = ["base", "further"]
 
 [rows.folded]
 group = "tiny"
@@ -133,7 +141,7 @@ def performed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Perform rows that need another one, which is not asked for itself."""
     place = Place(tmp_path_factory.mktemp("experiment"), data)
     place.file.write_text(FILE, "utf-8")
-    result = place.experiment("student", "both", "further")
+    result = place.experiment("student", "both", "further", "middle")
     assert result.exit_code == 0, result.output
     return place
 
@@ -228,6 +236,56 @@ def test_an_ensemble_is_the_mean_of_its_members(performed: Place) -> None:
     assert not (performed.runs / "both").exists()
 
 
+def test_an_average_is_one_network_with_the_mean_of_the_weights(performed: Place) -> None:
+    galaxies = read_galaxies(performed.data)
+    runs = [performed.runs / run for run in ("base/seed-1", "base/seed-2", "further/seed-1")]
+    states = [trained(run, galaxies.tree)[0].classifier.state_dict() for run in runs]
+    model, record = trained(performed.runs / "middle" / "seed-1", galaxies.tree)
+    for name, tensor in model.classifier.state_dict().items():
+        mean = torch.stack([state[name].double() for state in states]).mean(dim=0)
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor.double(), mean, rtol=1e-6, atol=1e-6)
+    (kept,) = performed.result("middle")["runs"]
+    votes = galaxies.votes[galaxies.validation]
+    assert kept["rmse_one_view"] == pytest.approx(rmse(scores_of(performed, ["middle/seed-1"], 1)[0], votes), abs=2e-6)
+    assert kept["made_from"] == {str(run.relative_to(performed.runs)): sha256_of(run / "weights.pt") for run in runs}
+    assert kept["weights"] == {"middle/seed-1": sha256_of(performed.runs / "middle" / "seed-1" / "weights.pt")}
+    assert kept["parameters"] == performed.result("base")["runs"][0]["parameters"]
+    minutes = [each["minutes"] for row in ("base", "further") for each in performed.result(row)["runs"]]
+    assert kept["minutes"] == pytest.approx(sum(minutes), abs=0.02)
+    assert [each["settings"]["views_seen"] for each in record["averaged"]] == [24, 24, 8]
+    assert "views_seen" not in record["settings"]
+    assert performed.line("middle")[6] == ""
+
+
+def test_an_average_says_what_it_was_made_of(performed: Place) -> None:
+    galaxies = read_galaxies(performed.data)
+    provenance = provenance_of(trained(performed.runs / "middle" / "seed-1", galaxies.tree)[1], galaxies)
+    assert provenance["checkpoint"].startswith("the mean of the weights of 3 runs")
+    assert [each["settings"].get("views_seen") for each in provenance["averaged"]] == [24, 24, 8]
+    assert provenance["initial_weights"].endswith("then those of an earlier run on the same galaxies")
+    assert provenance["settings"]["network"] == "efficientnet-lite0"
+    # Nothing of where it lay.
+    assert str(performed.folder) not in json.dumps(provenance)
+
+
+def test_only_weights_of_like_networks_on_like_galaxies_are_averaged(performed: Place, tmp_path: Path) -> None:
+    galaxies = read_galaxies(performed.data)
+    base = performed.runs / "base" / "seed-1"
+    for key, value, complaint in (
+        ("crop", 100, "have no mean, since they differ in crop"),
+        ("folds", 2, "held out other galaxies"),
+    ):
+        other = tmp_path / key
+        shutil.copytree(base, other)
+        record = json.loads((other / "run.json").read_text("utf-8"))
+        record["settings"][key] = value
+        (other / "run.json").write_text(json.dumps(record), "utf-8")
+        with pytest.raises(RunError, match=complaint):
+            average([base, other], tmp_path / "mean", galaxies, performed.data)
+    assert not (tmp_path / "mean").exists()
+
+
 def test_the_table_shows_what_was_measured(performed: Place) -> None:
     one, two = (each["rmse_one_view"] for each in performed.result("base")["runs"])
     line = performed.line("base")
@@ -246,12 +304,12 @@ def test_the_table_shows_what_was_measured(performed: Place) -> None:
 def test_what_is_there_is_neither_trained_nor_measured_again(copied: Place) -> None:
     times, page = copied.times(), copied.page
     results = {path: path.stat().st_mtime_ns for path in (copied.folder / "results").iterdir()}
-    done = copied.experiment("student", "both", "further", "base")
+    done = copied.experiment("student", "both", "further", "middle", "base")
     assert done.exit_code == 0
     assert copied.times() == times
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert copied.page == page
-    assert done.stdout.count("RMSE") == 5
+    assert done.stdout.count("RMSE") == 6
 
 
 def test_how_far_rows_are_is_listed(copied: Place) -> None:
@@ -262,7 +320,8 @@ def test_how_far_rows_are_is_listed(copied: Place) -> None:
     assert "further: done" in listed
     assert "folded: 0 of 1 runs" in listed
     # Of what the others were made from, one is not there to be compared with.
-    assert [each.partition(":")[0] for each in copied.experiment("--stale").stdout.splitlines()] == ["student", "both"]
+    stale = [each.partition(":")[0] for each in copied.experiment("--stale").stdout.splitlines()]
+    assert stale == ["student", "both", "middle"]
 
 
 def test_changed_settings_show_and_nothing_is_overwritten(copied: Place) -> None:

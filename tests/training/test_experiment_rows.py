@@ -58,6 +58,14 @@ def read(text: str, folder: Path) -> Experiments:
             row("a") + row("b", 'ensemble = ["a"]\nseeds = [2]'),
             "rows.b: an ensemble trains nothing, so it has no seeds",
         ),
+        (
+            row("a") + row("b", 'average = ["a"]\nseeds = [2]'),
+            "rows.b: an average trains nothing, so it has no seeds",
+        ),
+        (
+            row("a") + row("b", 'average = ["a"]\nensemble = ["a"]'),
+            "rows.b: an ensemble is no average",
+        ),
         (row("a", "cross_validate = true"), "rows.a: a cross-validation wants train.folds of 2 or more"),
         (
             row("a", "cross_validate = true\ntrain = { folds = 2, fold = 1 }"),
@@ -115,7 +123,7 @@ def test_the_projects_own_file_can_be_performed() -> None:
     assert "screening" in experiments.groups
     for name, each in experiments.rows.items():
         assert each.about
-        for run in () if each.ensemble else experiments.runs(name):
+        for run in () if each.ensemble or each.average else experiments.runs(name):
             settings = experiments.settings(run, Path("runs"), data=Path("data.h5"), threads=2, device="cpu")
             assert settings.seed == run.seed
             if each.group == "screening":

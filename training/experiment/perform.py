@@ -11,6 +11,7 @@ import torch
 
 from galaxytree.card import sha256_of
 from training.arrays import Galaxies, read_galaxies
+from training.average import average
 from training.experiment.measure import Scored, joined_of, mean_of, score
 from training.experiment.plan import NOT_DECISIVE, Experiments
 from training.experiment.results import (
@@ -83,16 +84,19 @@ class Bench:
         torch.set_num_threads(self.threads or torch.get_num_threads())
         row = self.experiments.rows[name]
         made_from = {run.label: sha256_of(self._weights(run)) for run in self.experiments.made_from(name)}
-        if made_from and not row.ensemble:
+        if made_from and not (row.ensemble or row.average):
             self._prepare(name, made_from)
         for seed in (None,) if row.ensemble else seeds or row.seeds:
             runs = self.experiments.runs(name) if seed is None else self._runs(name, seed)
             for run in () if seed is None else runs:
-                self._train(run)
+                if row.average:
+                    self._average(run, list(made_from.values()))
+                else:
+                    self._train(run)
             weights = {} if seed is None else {run.label: sha256_of(self._weights(run)) for run in runs}
             kept = self._kept(name).of(seed)
             if kept is None or (kept.weights, kept.made_from) != (weights, made_from):
-                kept = self._measured(runs, seed, weights, made_from)
+                kept = self._measured(name, runs, seed, weights, made_from)
                 self._keep(name, kept)
             yield kept
 
@@ -147,6 +151,14 @@ class Bench:
         if record["finished"] is not True or not self._weights(run).exists():
             train(settings)
 
+    def _average(self, run: Run, weights: list[str]) -> None:
+        """Average the weights of a row's members, unless that is done."""
+        folder = self.runs / run.label
+        made = (folder / RECORD_FILE).exists() and self._weights(run).exists()
+        if not made or read_record(folder)["made_from"] != {"average": weights}:
+            members = [self.runs / each.label for each in self.experiments.made_from(run.row)]
+            average(members, folder, self.galaxies, self.data)
+
     def _kept(self, name: str) -> Result:
         """Return what is kept of a row, or nothing if it was made with other settings."""
         settings = self.experiments.decisive(name)
@@ -163,11 +175,14 @@ class Bench:
         write_result(self.results, Result(row=name, settings=self.experiments.decisive(name), runs=runs))
 
     def _measured(
-        self, runs: tuple[Run, ...], seed: int | None, weights: dict[str, str], made_from: dict[str, str]
+        self, name: str, runs: tuple[Run, ...], seed: int | None, weights: dict[str, str], made_from: dict[str, str]
     ) -> Measured:
         with joined(self.device) as process:
             scored = [score(self.runs / run.label, self.galaxies, process.device) for run in runs]
-        records = [read_record(self.runs / run.label) for run in runs]
+        averaged = bool(self.experiments.rows[name].average)
+        records = [
+            read_record(self.runs / run.label) for run in (self.experiments.made_from(name) if averaged else runs)
+        ]
         seconds = sum(record["epochs"][-1]["seconds"] for record in records)
         whole = scored[0] if len(runs) == 1 else mean_of(scored) if seed is None else joined_of(scored)
         figures: dict[str, Any] = {
@@ -182,7 +197,7 @@ class Bench:
             "weights": weights,
             "made_from": made_from,
         }
-        if seed is None:
+        if seed is None or averaged:
             of_training = dict.fromkeys(("images_per_second", "training_rmse", "galaxies", "views_seen"))
             return Measured(**figures, **of_training, commit=git_commit(), machine=machine())
         views = [_views_seen(record) for record in records]

@@ -50,7 +50,7 @@ class Experiments(Written):
         """Hold a row's settings against what they are for; ValueError if one does not fit."""
         row = self.rows[name]
         try:
-            if not row.ensemble:
+            if not (row.ensemble or row.average):
                 folds = self.settings(Run(name, row.seeds[0]), Path()).folds
                 if row.cross_validate and folds < 2:
                     msg = f"rows.{name}: a cross-validation wants train.folds of 2 or more"
@@ -62,7 +62,7 @@ class Experiments(Written):
             if self.rows[each].cross_validate:
                 msg = f"rows.{name}: {each} is a cross-validation, which no other row can be made from"
                 raise ValueError(msg)
-        if len({self.held_out(each) for each in ((name,) if not row.ensemble else ()) + row.needs}) > 1:
+        if len({self.held_out(each) for each in (name, *row.needs)}) > 1:
             msg = f"rows.{name}: what it is made from holds out other galaxies (train.folds and train.fold)"
             raise ValueError(msg)
 
@@ -94,6 +94,8 @@ class Experiments(Written):
         row = self.rows[name]
         if row.ensemble:
             return tuple(dict.fromkeys(run for member in row.ensemble for run in self.runs(member)))
+        if row.average:
+            return (Run(name, row.seeds[0]),)
         folds = range(self.settings(Run(name, row.seeds[0]), Path()).folds) if row.cross_validate else (None,)
         return tuple(Run(name, seed, fold) for seed in row.seeds for fold in folds)
 
@@ -101,15 +103,14 @@ class Experiments(Written):
         """Return the runs of other rows that a row is made from."""
         row = self.rows[name]
         first = () if row.initial is None else self.runs(row.initial)[:1]
-        return tuple(
-            dict.fromkeys((*first, *(run for each in (*row.teachers, *row.ensemble) for run in self.runs(each))))
-        )
+        others = (*row.teachers, *row.ensemble, *row.average)
+        return tuple(dict.fromkeys((*first, *(run for each in others for run in self.runs(each)))))
 
     def held_out(self, name: str) -> tuple[int, int]:
         """Return the number of folds and which of them a row is measured on; (0, 0) for the validation split."""
         row = self.rows[name]
-        if row.ensemble:
-            return self.held_out(row.ensemble[0])
+        if members := row.ensemble or row.average:
+            return self.held_out(members[0])
         settings = self.settings(Run(name, row.seeds[0]), Path())
         return (settings.folds, settings.fold) if settings.folds else (0, 0)
 
@@ -149,6 +150,8 @@ class Experiments(Written):
         row = self.rows[name]
         if row.ensemble:
             return {"ensemble": list(row.ensemble)}
+        if row.average:
+            return {"average": list(row.average)}
         left_out = NOT_DECISIVE | ({"fold"} if row.cross_validate else set())
         left_out |= ({"targets"} if row.teachers else set()) | ({"initial"} if row.initial is not None else set())
         values = self.settings(Run(name, row.seeds[0]), Path()).model_dump(mode="json")

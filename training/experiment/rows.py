@@ -94,6 +94,8 @@ class Row(Written):
         Row whose first run's weights it starts from.
     ensemble
         Rows whose runs' mean is measured; nothing is trained.
+    average
+        Rows whose runs' weights are averaged into one network; nothing is trained either.
     cross_validate
         Whether it is trained once with each fold held out.
     """
@@ -106,19 +108,22 @@ class Row(Written):
     teach: dict[str, Any] = {}
     initial: str | None = None
     ensemble: tuple[str, ...] = ()
+    average: tuple[str, ...] = ()
     cross_validate: bool = False
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Rows that must be performed before this one, each once."""
         first = () if self.initial is None else (self.initial,)
-        return tuple(dict.fromkeys((*first, *self.teachers, *self.ensemble)))
+        return tuple(dict.fromkeys((*first, *self.teachers, *self.ensemble, *self.average)))
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        further = sorted(self.model_fields_set - {"group", "about", "ensemble"})
+        further = sorted(self.model_fields_set - {"group", "about", "ensemble", "average"})
         wrong = {
             f"an ensemble trains nothing, so it has no {', '.join(further)}": self.ensemble and further,
+            f"an average trains nothing, so it has no {', '.join(further)}": self.average and further,
+            "an ensemble is no average": self.ensemble and self.average,
             "teach without teachers": self.teach and not self.teachers,
             "a seed twice": len(set(self.seeds)) < len(self.seeds),
             "a cross-validation has every fold, so it can't have train.fold": self.cross_validate
