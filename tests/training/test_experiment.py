@@ -67,6 +67,11 @@ group = "tiny"
 about = "mean of the weights of what went on from the plain one"
 average = ["base", "further"]
 
+[rows.all]
+group = "tiny"
+about = "mean of the scores of these"
+ensemble = ["middle", "further"]
+
 [rows.folded]
 group = "tiny"
 about = "cross-validated"
@@ -141,7 +146,7 @@ def performed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Perform rows that need another one, which is not asked for itself."""
     place = Place(tmp_path_factory.mktemp("experiment"), data)
     place.file.write_text(FILE, "utf-8")
-    result = place.experiment("student", "both", "further", "middle")
+    result = place.experiment("student", "both", "further", "all")
     assert result.exit_code == 0, result.output
     return place
 
@@ -256,6 +261,11 @@ def test_an_average_is_one_network_with_the_mean_of_the_weights(performed: Place
     assert [each["settings"]["views_seen"] for each in record["averaged"]] == [24, 24, 8]
     assert "views_seen" not in record["settings"]
     assert performed.line("middle")[6] == ""
+    # One network of an ensemble is not more than that.
+    (with_it,) = performed.result("all")["runs"]
+    assert with_it["parameters"] == 2 * kept["parameters"]
+    (further,) = performed.result("further")["runs"]
+    assert with_it["minutes"] == pytest.approx(kept["minutes"] + further["minutes"], abs=0.02)
 
 
 def test_an_average_says_what_it_was_made_of(performed: Place) -> None:
@@ -304,12 +314,12 @@ def test_the_table_shows_what_was_measured(performed: Place) -> None:
 def test_what_is_there_is_neither_trained_nor_measured_again(copied: Place) -> None:
     times, page = copied.times(), copied.page
     results = {path: path.stat().st_mtime_ns for path in (copied.folder / "results").iterdir()}
-    done = copied.experiment("student", "both", "further", "middle", "base")
+    done = copied.experiment("student", "both", "further", "all", "base")
     assert done.exit_code == 0
     assert copied.times() == times
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert copied.page == page
-    assert done.stdout.count("RMSE") == 6
+    assert done.stdout.count("RMSE") == 7
 
 
 def test_how_far_rows_are_is_listed(copied: Place) -> None:
@@ -321,7 +331,7 @@ def test_how_far_rows_are_is_listed(copied: Place) -> None:
     assert "folded: 0 of 1 runs" in listed
     # Of what the others were made from, one is not there to be compared with.
     stale = [each.partition(":")[0] for each in copied.experiment("--stale").stdout.splitlines()]
-    assert stale == ["student", "both", "middle"]
+    assert stale == ["student", "both", "middle", "all"]
 
 
 def test_changed_settings_show_and_nothing_is_overwritten(copied: Place) -> None:

@@ -180,10 +180,8 @@ class Bench:
         with joined(self.device) as process:
             scored = [score(self.runs / run.label, self.galaxies, process.device) for run in runs]
         averaged = bool(self.experiments.rows[name].average)
-        records = [
-            read_record(self.runs / run.label) for run in (self.experiments.made_from(name) if averaged else runs)
-        ]
-        seconds = sum(record["epochs"][-1]["seconds"] for record in records)
+        records = [read_record(self.runs / run.label) for run in runs]
+        seconds = sum(_seconds(record) for record in records)
         whole = scored[0] if len(runs) == 1 else mean_of(scored) if seed is None else joined_of(scored)
         figures: dict[str, Any] = {
             "seed": seed,
@@ -226,6 +224,11 @@ def _fold(fold: int, part: Scored, record: dict[str, Any]) -> Fold:
         measured=len(part.votes),
         galaxies=record["data"]["training"],
     )
+
+
+def _seconds(record: dict[str, Any]) -> float:
+    """Return how long a run was trained, or all of those that it is the mean of."""
+    return float(sum(each["epochs"][-1]["seconds"] for each in record.get("averaged", [record])))
 
 
 def _views_seen(record: dict[str, Any]) -> int:
