@@ -32,7 +32,7 @@ def galaxy(seed: int = 5) -> NDArray[np.uint8]:
     radius, azimuth = np.hypot(along, across), np.arctan2(across, along)
     # A logarithmic spiral is a straight line in the logarithm of the radius.
     phase = 2 * (azimuth + WINDING * np.log(radius + 0.03))
-    arms = np.exp(np.cos(phase) - 1) * np.exp(-radius / 0.15) * (1 - np.exp(-((radius / 0.14) ** 2)))
+    arms = np.exp(0.3 * (np.cos(phase) - 1)) * np.exp(-radius / 0.15) * (1 - np.exp(-((radius / 0.14) ** 2)))
     blue, yellow = np.array([0.72, 0.82, 1.0]), np.array([1.0, 0.86, 0.62])
     light = 0.25 * np.exp(-radius / 0.15)[..., None] * yellow + 0.7 * arms[..., None] * blue
     light += 0.4 * np.exp(-((radius / 0.07) ** 1.6))[..., None] * yellow
@@ -40,12 +40,12 @@ def galaxy(seed: int = 5) -> NDArray[np.uint8]:
         distance = random.uniform(0.12, 0.42)
         turn = random.integers(2) * np.pi - WINDING * np.log(distance + 0.03) + random.normal(0, 0.12)
         at = np.hypot(along - distance * np.cos(turn), across - distance * np.sin(turn))
-        light += random.uniform(0.02, 0.12) * np.exp(-((at / 0.012) ** 2))[..., None] * blue
+        light += random.uniform(0.02, 0.15) * np.exp(-((at / 0.012) ** 2))[..., None] * blue
     for _ in range(7):
         at = np.hypot(x - random.uniform(-0.95, 0.95), y - random.uniform(-0.95, 0.95))
         light += random.uniform(0.3, 1.0) * np.exp(-((at / 0.009) ** 2))[..., None]
     # Survey pictures are enlarged to the galaxy's size, and their noise with them.
-    coarse = random.normal(0.035, 0.02, (3, SIZE // 3, SIZE // 3)).astype(np.float32)
+    coarse = random.normal(0.035, 0.026, (3, SIZE // 3, SIZE // 3)).astype(np.float32)
     fine = [Image.fromarray(channel).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for channel in coarse]
     light += np.stack([np.asarray(channel) for channel in fine], axis=-1)
     return (255 * light.clip(0, 1)).astype(np.uint8)
