@@ -2,10 +2,12 @@
 
 References
 ----------
+Izmailov et al. 2018, UAI, "Averaging weights leads to wider optima and better generalization", along one training;
 Wortsman et al. 2022, ICML, "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
 increasing inference time".
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,8 @@ _SHAPE = ("network", "output", "crop", "resolution")
 def average(runs: Sequence[Path], output: Path, galaxies: Galaxies, data: Path) -> dict[str, Any]:
     """Write the mean of the averaged weights of finished runs, as a finished run of its own.
 
-    Runs that began from each other lie near each other, and their mean scores better than any of them. The mean of runs
-    that did not is worth nothing, which nothing here can tell: measure it.
+    Runs that went on from each other lie near each other, and their mean can score better than any of them. The mean of
+    runs that did not is worth nothing: measure it.
 
     Parameters
     ----------
@@ -66,15 +68,20 @@ def average(runs: Sequence[Path], output: Path, galaxies: Galaxies, data: Path) 
             msg = f"{run} and {runs[0]} held out other galaxies; no mean of them could be measured"
             raise RunError(msg)
     weights = [sha256_of(run / WEIGHTS_FILE) for run in runs]
+    machines = [each for record in records for each in record.get("machines", [record["machine"]])]
     record = {
         **records[0],
+        # Members may have learnt from some of the galaxies only.
+        "data": max((record["data"] for record in records), key=lambda data: int(data["training"])),
+        "world": max(record.get("world", 1) for record in records),
         "settings": {key: value for key, value in first.items() if all(own.get(key) == value for own in settings)},
         "commit": git_commit(),
         "machine": machine(),
-        "machines": [machine()],
+        "machines": list({json.dumps(each): each for each in machines}.values()),
         "made_from": {"average": weights},
         "averaged": [
-            {"weights": sha256, **{key: each[key] for key in ("settings", "commit", "epochs", "made_from")}}
+            {"weights": sha256, "made_from": each.get("made_from", {})}
+            | {key: each[key] for key in ("settings", "commit", "epochs", "data")}
             for sha256, each in zip(weights, records, strict=True)
         ],
         "epochs": [],
@@ -86,7 +93,11 @@ def average(runs: Sequence[Path], output: Path, galaxies: Galaxies, data: Path) 
 
 
 def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of each tensor; of counts, which are whole numbers, the first."""
+    """Return the mean of each tensor; of counts, which are whole numbers, the first.
+
+    Of means and variances of batch normalisation as well, which are not measured anew: runs that lie so near each other
+    have nearly the same.
+    """
     return {
         name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(first.dtype)
         if first.is_floating_point()

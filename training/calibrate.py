@@ -1,5 +1,6 @@
 """Error bars and the flag for strange pictures, fitted to a finished run, calibrated on galaxies set aside for it."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from training.networks.error_bars import ErrorBars
 from training.networks.out_of_domain import OutOfDomain
 from training.predict import BATCH
 from training.processes import joined
-from training.runs import WEIGHTS_FILE, RunError, read_checkpoint, write_checkpoint, write_json
+from training.runs import WEIGHTS_FILE, RunError, git_commit, machine, read_checkpoint, write_checkpoint, write_json
 from training.settings import DATA_FILE
 from training.trained import hold_to_data, hold_to_sums, trained
 
@@ -33,8 +34,7 @@ _AXES = 128
 _EPOCHS = 60
 _RATE = 3e-3
 _BATCH = 256
-# The variance of the logarithm of a quantile of N normal residuals is about this, divided by N, at 68 % and at 95 %.
-_VARIANCE = 0.92
+_DRAWN = 200
 _MOST = 0.84
 _SMALL = 1e-3
 
@@ -98,6 +98,9 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
         narrow, wide = error_bars(kept.features, kept.scores)
     facts = {
         "settings": settings.model_dump(mode="json"),
+        "commit": git_commit(),
+        "machine": machine(),
+        "data": galaxies.sha256,
         "fitted_on": len(learnt),
         "calibrated_on": len(aside),
         "coverage_on_those": coverage(galaxies.tree, kept.scores.numpy(), (narrow.numpy(), wide.numpy()), aside.votes),
@@ -112,6 +115,16 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
     )
     write_json(settings.run / CALIBRATION_RECORD, facts)
     return facts
+
+
+def calibration_of(run: Path) -> dict[str, Any] | None:
+    """Return the facts that `calibrate` wrote into a run's folder, but for paths; None if it was not calibrated."""
+    path = run / CALIBRATION_RECORD
+    if not path.exists():
+        return None
+    facts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    settings = {key: value for key, value in facts["settings"].items() if key not in {"run", "data"}}
+    return facts | {"settings": settings}
 
 
 def calibrated(run: Path, model: GalaxyClassifier) -> CalibratedClassifier | None:
@@ -184,40 +197,41 @@ def _scale(error_bars: ErrorBars, fitted: tuple[_Seen, Tensor], kept: tuple[_See
 
     How votes scatter about scores, in units of the spread, is told question by question by the many galaxies that were
     learnt from; how much further they scatter about those of galaxies that were not, by the few that were kept. A
-    question's own difference counts as far as questions differ by more than their numbers of galaxies would make them.
+    question's own difference counts as far as questions differ by more than the chance of which galaxies were kept.
     """
-    fits, keeps = _widths(error_bars, *fitted), _widths(error_bars, *kept)
+    usual = {key: _log_widths(apart) for key, apart in _apart(error_bars, *fitted).items()}
+    further = {
+        key: (_log_widths(apart) - usual[key], _variance(apart))
+        for key, apart in _apart(error_bars, *kept).items()
+        if key in usual
+    }
     for interval in range(len(INTERVALS)):
-        usual = {key: (widths[interval], count) for key, (widths, count) in fits.items()}
-        further = {
-            key: (math.log(widths[interval] / usual[key][0]), count)
-            for key, (widths, count) in keeps.items()
-            if key in usual
-        }
-        common, between = _pooled(list(further.values()))
-        for (question, asked), (width, _) in usual.items():
-            more, count = further.get((question, asked), (common, 0))
-            trust = between / (between + _VARIANCE / count) if count else 0.0
+        found = {key: (more[interval].item(), of[interval].item()) for key, (more, of) in further.items()}
+        common, between = _pooled(list(found.values()))
+        for (question, asked), width in usual.items():
+            more, variance = found.get((question, asked), (common, 1.0))
+            trust = between / (between + variance)
             own = error_bars.tree.slices[question]
-            error_bars.factors[interval, asked, own] = width * math.exp(trust * more + (1 - trust) * common)
+            factor = math.exp(width[interval].item() + trust * more + (1 - trust) * common)
+            error_bars.factors[interval, asked, own] = factor
 
 
-def _pooled(found: Sequence[tuple[float, int]]) -> tuple[float, float]:
+def _pooled(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the mean of several measurements, and the variance between what was measured: a random-effects model.
 
-    Each has a value and the number of galaxies that it rests on. The variance is estimated by moments, as DerSimonian &
-    Laird 1986 (Controlled Clinical Trials 7, 177) do, and is zero where the values scatter no further than such numbers
-    of galaxies would make them.
+    Each has a value and the variance of its error, more than zero. The variance between them is estimated by moments,
+    as DerSimonian & Laird 1986 (Controlled Clinical Trials 7, 177) do, and is zero where the values scatter no further
+    than their errors would make them.
     """
     if not found:
         return 0.0, 0.0
-    weights = [count / _VARIANCE for _, count in found]
+    weights = [1 / variance for _, variance in found]
     total = sum(weights)
     mean = sum(weight * value for weight, (value, _) in zip(weights, found, strict=True)) / total
     scatter = sum(weight * (value - mean) ** 2 for weight, (value, _) in zip(weights, found, strict=True))
     spare = total - sum(weight**2 for weight in weights) / total
-    between = max(0.0, (scatter - (len(found) - 1)) / spare) if spare > 0 else 0.0
-    weights = [1 / (_VARIANCE / count + between) for _, count in found]
+    between = max(0.0, (scatter - (len(found) - 1)) / spare) if len(found) > 1 else 0.0
+    weights = [1 / (variance + between) for _, variance in found]
     return sum(weight * value for weight, (value, _) in zip(weights, found, strict=True)) / sum(weights), between
 
 
@@ -240,18 +254,35 @@ def _usual(learnt: Tensor, kept: Tensor, false_alarms: float) -> Tensor:
     return usual
 
 
-def _widths(error_bars: ErrorBars, seen: _Seen, votes: Tensor) -> dict[tuple[str, int], tuple[list[float], int]]:
-    """Return quantiles of |vote - score| / spread, one for each of `INTERVALS`, and of how many galaxies.
+def _apart(error_bars: ErrorBars, seen: _Seen, votes: Tensor) -> dict[tuple[str, int], Tensor]:
+    """Return |vote - score| / spread by question, where it is rarely asked (0) and where it is asked (1).
 
-    By question, where it is rarely asked (0) and where it is asked (1).
+    Each is [galaxies, answers], NaN where a vote is not known; of every galaxy one is.
     """
     apart = (seen.scores - votes).abs() / error_bars.spread(seen.features, seen.scores)
-    weights, known = error_bars.weights(seen.scores), ~votes.isnan()
-    parts = torch.tensor([part for part, _ in INTERVALS])
+    asked = error_bars.weights(seen.scores) > WEIGHT
     found = {}
     for question, own in error_bars.tree.slices.items():
-        for asked in (0, 1):
-            chosen = known[:, own] & ((weights[:, own] > WEIGHT) == bool(asked))
-            if count := int(chosen.any(dim=1).sum()):
-                found[question, asked] = (apart[:, own][chosen].quantile(parts).clamp(min=_SMALL).tolist(), count)
+        for side in (0, 1):
+            there = apart[:, own].where(asked[:, own] == bool(side), torch.nan)
+            there = there[~there.isnan().all(dim=1)]
+            if len(there):
+                found[question, side] = there
     return found
+
+
+def _log_widths(apart: Tensor) -> Tensor:
+    """Return the logarithms of the quantiles that `INTERVALS` are to be: [intervals]."""
+    parts = torch.tensor([part for part, _ in INTERVALS])
+    return apart[~apart.isnan()].quantile(parts).clamp(min=_SMALL).log()
+
+
+def _variance(apart: Tensor) -> Tensor:
+    """Return the variance of `_log_widths` over which galaxies happen to be there: [intervals].
+
+    By the bootstrap: the answers of a galaxy depend on each other and are not normal, so that no formula has it.
+    """
+    count = len(apart)
+    drawn = torch.stack([_log_widths(apart[torch.randint(count, (count,))]) for _ in range(_DRAWN)])
+    # A handful of galaxies says less than it shows of how much it may be off.
+    return drawn.var(dim=0).clamp(min=1 / count**2)

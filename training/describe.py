@@ -119,10 +119,8 @@ def _averaged(record: dict[str, Any], paths: set[str]) -> dict[str, Any]:
         return {}
     members = [
         {
-            "weights": each["weights"],
-            "commit": each["commit"],
+            **{key: each[key] for key in ("weights", "commit", "made_from", "data")},
             "epochs": len(each["epochs"]),
-            "made_from": each["made_from"],
             "settings": {
                 key: value
                 for key, value in each["settings"].items()
@@ -140,9 +138,10 @@ def _averaged(record: dict[str, Any], paths: set[str]) -> dict[str, Any]:
 
 def _origin(record: dict[str, Any]) -> str:
     """Return what the weights were before any galaxy."""
+    if "origin" in record:
+        return str(record["origin"])
     # Runs that were started before this was written down did not start from others.
-    usual = "ImageNet (TensorFlow's EfficientNet-Lite)" if record["settings"]["imagenet"] else "random"
-    return str(record.get("origin", usual))
+    return "ImageNet (TensorFlow's EfficientNet-Lite)" if record["settings"]["imagenet"] else "random"
 
 
 def _began(record: dict[str, Any]) -> str:

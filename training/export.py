@@ -17,11 +17,11 @@ from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
-from training.calibrate import calibrated
+from training.calibrate import calibrated, calibration_of
 from training.describe import ALSO_CITED, described, licence_of, limits_of, measured_on, provenance_of
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.predict import predict_onnx
-from training.runs import RunError
+from training.runs import RunError, git_commit, machine
 from training.settings import DATA_FILE
 from training.trained import hold_to_data, hold_to_sums, trained
 
@@ -114,7 +114,8 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
             columns=galaxies.tree.columns,
             framing=framing,
             network=described(whole, record, framing),
-            provenance=provenance_of(record, galaxies),
+            provenance=provenance_of(record, galaxies)
+            | {"calibration": calibration_of(settings.run), "exported": {"commit": git_commit(), "machine": machine()}},
             metrics=measured_on(made, galaxies, apart["scores"], len(compared)) if len(unseen) else {},
             citations=(*galaxies.tree.references, *ALSO_CITED.get(record["tree"], ())),
             licence=licence_of(record, galaxies),

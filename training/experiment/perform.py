@@ -154,8 +154,11 @@ class Bench:
     def _average(self, run: Run, weights: list[str]) -> None:
         """Average the weights of a row's members, unless that is done."""
         folder = self.runs / run.label
-        made = (folder / RECORD_FILE).exists() and self._weights(run).exists()
-        if not made or read_record(folder)["made_from"] != {"average": weights}:
+        made = read_record(folder) if (folder / RECORD_FILE).exists() else None
+        if made is not None and "averaged" not in made:
+            msg = f"{folder} holds a run that was trained; remove it to put an average in its place"
+            raise ExperimentError(msg)
+        if made is None or made["made_from"] != {"average": weights} or not self._weights(run).exists():
             members = [self.runs / each.label for each in self.experiments.made_from(run.row)]
             average(members, folder, self.galaxies, self.data)
 

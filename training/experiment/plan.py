@@ -58,6 +58,12 @@ class Experiments(Written):
             self.teaching(name, Path(), Path())
         except ValidationError as error:
             raise ValueError(complaints(error, f"rows.{name}: ")) from error
+        if row.average and (wrong := [each for each in row.average if self.rows[each].ensemble]):
+            msg = f"rows.{name}: {', '.join(wrong)} is an ensemble, which has no weights of its own"
+            raise ValueError(msg)
+        if row.average and len(self.made_from(name)) < 2:
+            msg = f"rows.{name}: an average is of two runs or more"
+            raise ValueError(msg)
         for each in row.needs:
             if self.rows[each].cross_validate:
                 msg = f"rows.{name}: {each} is a cross-validation, which no other row can be made from"
