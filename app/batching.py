@@ -117,7 +117,10 @@ class Batcher:
         try:
             predictions = self._predict(np.concatenate([entry.pixels for entry in batch]))
         except UnusableScoresError as error:
-            return [error] if len(batch) == 1 else [self._score([entry])[0] for entry in batch]
+            if len(batch) == 1:
+                return [error]
+            # Nobody waits any more for some of them.
+            return [error if entry.future.done() else self._score([entry])[0] for entry in batch]
         ends = list(accumulate((len(entry.pixels) for entry in batch), initial=0))
         return [predictions.over_views(slice(*edges)) for edges in pairwise(ends)]
 

@@ -161,6 +161,9 @@ def read_galaxies(path: Path) -> Galaxies:
     except UnknownTreeError as error:
         msg = f"{path}: {error}; prepare it again"
         raise ArrayFileError(msg) from error
+    except FileNotFoundError as error:
+        msg = f"there is no {path}; make one with: python -m training prepare"
+        raise ArrayFileError(msg) from error
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         msg = f"{path} is no array file of galaxies; make one with: python -m training prepare"
         raise ArrayFileError(msg) from error

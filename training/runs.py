@@ -128,18 +128,26 @@ def differences(saved: Mapping[str, Any], current: Mapping[str, Any], free: Coll
 
 
 def git_commit() -> str:
-    """Return the commit of the working copy, with ``-dirty`` if files differ from it; ``unknown`` outside of one."""
-    here = Path(__file__).parent
+    """Return the commit of the working copy; ``unknown`` outside of one.
+
+    With ``-dirty`` if files differ from it that decide a run: all but documents and results, which training writes.
+    """
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607
-            cwd=here,
-            capture_output=True,
-            check=True,
-            text=True,
-        ).stdout.strip()
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":/!docs", ":/!experiments/results")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return commit + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(  # noqa: S603  (words of our own)
+        ["git", *words],  # noqa: S607
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout.strip()
 
 
 def machine() -> dict[str, Any]:

@@ -144,7 +144,7 @@ def test_a_failure_leaves_the_old_file_and_no_half_of_a_new_one(tmp_path: Path) 
 
 
 def test_a_missing_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ArrayFileError, match=r"none\.h5 is no array file .* python -m training prepare"):
+    with pytest.raises(ArrayFileError, match=r"there is no .*none\.h5; .* python -m training prepare"):
         read_galaxies(tmp_path / "none.h5")
 
 

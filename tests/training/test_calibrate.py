@@ -16,7 +16,7 @@ from galaxytree.imaging import GALAXY_ZOO_FRAMING
 from tests.training.conftest import TINY, Exported, Run, training
 from tests.training.galaxies import ROUND, THIN, draw, votes_of
 from training.arrays import ArrayWriter, read_galaxies
-from training.calibrate import CalibrateSettings, _fitted, _scale, _Seen, _usual, calibrate, calibrated
+from training.calibrate import CalibrateSettings, _fitted, _pooled, _scale, _Seen, _usual, calibrate, calibrated
 from training.coverage import INTERVALS, coverage
 from training.evaluate import evaluate, flagged_in
 from training.export import TOLERANCES
@@ -237,6 +237,43 @@ def test_intervals_hold_what_they_promise_on_galaxies_that_were_kept(wider: floa
     for question in ("all", *TREE.slices):
         assert held[question]["held"] == pytest.approx([0.68, 0.95], abs=0.012), question
     assert (narrow / spread).median().item() == pytest.approx(wider, rel=0.03)
+
+
+def test_a_question_counts_by_itself_as_far_as_it_is_known() -> None:
+    seen, votes, spread = votes_with_spread(4000)
+    bars = ErrorBars(TREE, 8, 4).eval()
+    bars.spread = lambda features, _: spread[: len(features)]  # type: ignore[method-assign, assignment]
+    kept = votes.clone()
+    # Both scatter twice as far; one is known of all galaxies, the other of five.
+    for question in ("Q1", "Q6"):
+        own = TREE.slices[question]
+        kept[:, own] = 0.5 + 2 * (votes[:, own] - 0.5)
+    kept[5:, TREE.slices["Q6"]] = torch.nan
+    torch.manual_seed(1)
+    _scale(bars, (seen, votes), (seen, kept))
+    with torch.no_grad():
+        narrow, _ = bars(seen.features, seen.scores)
+    wider = {question: (narrow / spread)[:, own].median().item() for question, own in TREE.slices.items()}
+    assert wider["Q1"] == pytest.approx(2, rel=0.03)
+    assert 1 <= wider["Q6"] < 1.7
+    assert wider["Q7"] == pytest.approx(1, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("found", "mean", "between"),
+    [
+        ([], 0, 0),
+        ([(0.3, 0.1)], 0.3, 0),
+        # No further apart than their errors.
+        ([(0.1, 1.0), (0.2, 1.0), (0.3, 1.0)], 0.2, 0),
+        # By hand: weights 1, 1, 2; mean 2.25; Q = 6.75; C = 4 - 6 / 4 = 2.5; (6.75 - 2) / 2.5 = 1.9.
+        ([(0.0, 1.0), (3.0, 1.0), (3.0, 0.5)], (3 / 2.9 + 3 / 2.4) / (2 / 2.9 + 1 / 2.4), 1.9),
+    ],
+)
+def test_measurements_are_pooled_with_random_effects(
+    found: list[tuple[float, float]], mean: float, between: float
+) -> None:
+    assert _pooled(found) == pytest.approx((mean, between), abs=1e-9)
 
 
 def test_a_question_nobody_kept_was_asked_is_widened_as_all_are() -> None:

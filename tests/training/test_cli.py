@@ -77,7 +77,7 @@ def test_every_option_is_described(settings: type[Options]) -> None:
         (["export", "--name="], "--name (GALAXYTREE_EXPORT_NAME): "),
         (["export", "--name=.."], "--name (GALAXYTREE_EXPORT_NAME): "),
         (["export", "--name=a/b"], "--name (GALAXYTREE_EXPORT_NAME): "),
-        (["train", "--data=nowhere.h5", "--run=nowhere"], "is no array file of galaxies"),
+        (["train", "--data=nowhere.h5", "--run=nowhere"], "there is no nowhere.h5"),
     ],
 )
 def test_a_wrong_call_is_a_sentence_and_status_2(
@@ -104,3 +104,11 @@ def test_prepare_without_sources_reads_the_usual_folder(tmp_path: Path, monkeypa
     result = training("prepare", "--output", tmp_path / "g.h5")
     assert result.exit_code == 2
     assert "0 rows of votes were read" in " ".join(result.stderr.split())
+
+
+def test_without_what_training_needs_a_sentence_says_how_to_install_it() -> None:
+    # As after `make serve` alone.
+    without = "import runpy, sys; sys.modules['h5py'] = None; runpy.run_module('training', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "Error: training is not installed here (there is no h5py); `make train` installs it\n"

@@ -373,7 +373,7 @@ def test_made_up_galaxies_are_not_asked_for_by_systems_of_real_ones(
         (("--systems=,",), "there is no system without a name"),
         (("--batch-size=33",), "32 galaxies to learn from and 8 to measure on do not do for batches of 33"),
         (("--plot=compare.xyz",), "compare.xyz ends in none of .png, .svg"),
-        (("--data=nowhere.h5",), "nowhere.h5 is no array file"),
+        (("--data=nowhere.h5",), "there is no nowhere.h5"),
     ],
 )
 def test_what_can_not_be_done_is_answered_with_a_sentence(

@@ -162,7 +162,7 @@ def test_data_without_a_validation_split_are_refused(exported: Exported, tmp_pat
 def test_missing_data_are_refused(exported: Exported, tmp_path: Path) -> None:
     result = training("evaluate", exported.folder, "--data", tmp_path / "none.h5")
     assert result.exit_code == 2
-    assert "is no array file of galaxies" in result.stderr
+    assert "there is no" in result.stderr
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real galaxies are not at {REAL}")

@@ -275,8 +275,27 @@ def test_an_average_says_what_it_was_made_of(performed: Place) -> None:
     assert [each["settings"].get("views_seen") for each in provenance["averaged"]] == [24, 24, 8]
     assert provenance["initial_weights"].endswith("then those of an earlier run on the same galaxies")
     assert provenance["settings"]["network"] == "efficientnet-lite0"
+    assert [each["data"]["training"] for each in provenance["averaged"]] == [provenance["galaxies"]["training"]] * 3
     # Nothing of where it lay.
     assert str(performed.folder) not in json.dumps(provenance)
+
+
+def test_an_average_follows_its_members_and_replaces_nothing_that_was_trained(copied: Place) -> None:
+    weights = copied.runs / "further" / "seed-1" / "weights.pt"
+    state = torch.load(weights, weights_only=True)
+    state["average"]["classifier.bias"] += 1
+    torch.save(state, weights)
+    before = copied.result("middle")["runs"][0]
+    assert copied.experiment("middle").exit_code == 0
+    after = copied.result("middle")["runs"][0]
+    assert after["made_from"]["further/seed-1"] == sha256_of(weights)
+    assert after["weights"] != before["weights"]
+
+    shutil.rmtree(copied.runs / "middle" / "seed-1")
+    shutil.copytree(copied.runs / "base" / "seed-1", copied.runs / "middle" / "seed-1")
+    refused = copied.experiment("middle")
+    assert refused.exit_code == 2
+    assert "holds a run that was trained" in words_of(refused)
 
 
 def test_only_weights_of_like_networks_on_like_galaxies_are_averaged(performed: Place, tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ def read(text: str, folder: Path) -> Experiments:
             row("a") + row("b", 'average = ["a"]\nensemble = ["a"]'),
             "rows.b: an ensemble is no average",
         ),
+        (row("a") + row("b", 'average = ["a"]'), "rows.b: an average is of two runs or more"),
+        (
+            row("a") + row("b", 'ensemble = ["a"]') + row("c", 'average = ["a", "b"]'),
+            "rows.c: b is an ensemble, which has no weights of its own",
+        ),
         (row("a", "cross_validate = true"), "rows.a: a cross-validation wants train.folds of 2 or more"),
         (
             row("a", "cross_validate = true\ntrain = { folds = 2, fold = 1 }"),

@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from galaxytree.card import sha256_of
 from tests.training.conftest import TINY, Run, training
 from tests.training.galaxies import write_galaxies
+from training import runs
 from training import train as train_module
 from training.processes import joined
 from training.runs import RunError, git_commit, read_checkpoint, read_record, taken_up, write_checkpoint
@@ -428,6 +429,21 @@ def test_a_run_from_before_machines_and_processes_were_written_down_is_taken_up(
     assert (record["machines"], record["world"]) == (["a laptop", "a server"], 1)
     with pytest.raises(RunError, match="started with 1 processes, now there are 2"):
         taken_up(a_record(world=2), old)
+
+
+def test_what_training_writes_does_not_make_a_working_copy_dirty(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, ...]] = []
+
+    def git(*words: str) -> str:
+        said.append(words)
+        return "0123abc" if words[0] == "rev-parse" else changed
+
+    monkeypatch.setattr(runs, "_git", git)
+    changed = ""
+    assert git_commit() == "0123abc"
+    assert ":/!docs" in said[-1]
+    changed = " M training/train.py"
+    assert git_commit() == "0123abc-dirty"
 
 
 def test_outside_of_a_working_copy_the_commit_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

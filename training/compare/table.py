@@ -75,7 +75,7 @@ def _rests_on(results: Sequence[Result]) -> str:
 
 
 def _command(terms: Terms) -> str:
-    """Return the command that makes results of these terms again; what it would take anyway is not named."""
+    """Return the command that makes results of these terms again, with the budget and what is not as usual."""
     usual = CompareSettings().model_dump()
     options = {name: getattr(terms, name) for name in ("galaxies_seen", "batch_size", "seed", "precision")}
     named = [f"--{name.replace('_', '-')} {value}" for name, value in options.items() if value != usual[name]]

@@ -37,7 +37,7 @@ class Fold(_Kept):
 
 
 class Measured(_Kept):
-    """Figures of a row with one seed, or of an ensemble.
+    """Figures of a row with one seed, of an ensemble, or of an average.
 
     Attributes
     ----------
@@ -55,13 +55,13 @@ class Measured(_Kept):
         Of training, where there was one: views seen a second, RMSE of the last epoch's views, number of galaxies learnt
         from, number of views; means over the networks of a cross-validation.
     commit, machine
-        On which it was trained, or an ensemble was measured.
+        On which it was trained, or an ensemble or an average was measured.
     data : str
         SHA-256 of the array file.
     weights : dict
         Run -> SHA-256 of its averaged weights; empty for an ensemble.
     made_from : dict
-        The same of runs of other rows that taught it, that it started from, or that the ensemble is made of.
+        The same of runs of other rows that taught it, that it started from, or that it is the ensemble or average of.
     folds : tuple of Fold
         Of a cross-validation.
     """
