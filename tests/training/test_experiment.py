@@ -480,7 +480,7 @@ def test_data_without_a_validation_split_can_not_be_measured_on(fresh: Place) ->
         ([], "name the rows to perform"),
         (["fly"], "there is no row fly"),
         (["--group=fly"], "there is no group fly"),
-        (["base", "--data=nowhere.h5"], "is no array file of galaxies"),
+        (["base", "--data=nowhere.h5"], "there is no nowhere.h5"),
         (["base", "--file=nowhere.toml"], "there is no file of experiments nowhere.toml"),
         (["base", "--threads=-1"], "--threads (GALAXYTREE_EXPERIMENT_THREADS)"),
     ],
