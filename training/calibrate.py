@@ -225,14 +225,12 @@ def _pooled(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """
     if not found:
         return 0.0, 0.0
-    weights = [1 / variance for _, variance in found]
-    total = sum(weights)
-    mean = sum(weight * value for weight, (value, _) in zip(weights, found, strict=True)) / total
-    scatter = sum(weight * (value - mean) ** 2 for weight, (value, _) in zip(weights, found, strict=True))
-    spare = total - sum(weight**2 for weight in weights) / total
-    between = max(0.0, (scatter - (len(found) - 1)) / spare) if len(found) > 1 else 0.0
-    weights = [1 / (variance + between) for _, variance in found]
-    return sum(weight * value for weight, (value, _) in zip(weights, found, strict=True)) / sum(weights), between
+    values, variances = np.array(found).T
+    weights = 1 / variances
+    scatter = weights @ np.square(values - np.average(values, weights=weights))
+    spare = weights.sum() - np.square(weights).sum() / weights.sum()
+    between = max(0.0, float((scatter - (len(found) - 1)) / spare)) if len(found) > 1 else 0.0
+    return float(np.average(values, weights=1 / (variances + between))), between
 
 
 def _axes(statistics: Tensor) -> int:

@@ -15,9 +15,13 @@ from training.evaluate import Evaluation, flagged_in, split_sha256
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.networks.size import size_of
 from training.predict import predict_onnx
+from training.runs import members_of
 
 # What is to be cited beside the tree's own references.
 ALSO_CITED = {"galaxy-zoo-2": ("Lintott et al. 2008, MNRAS 389, 1179 (Galaxy Zoo)",)}
+
+# Settings that say where files lie, and are nobody else's.
+_PATHS = {"data", "run", "initial", "targets", "population"}
 
 # Where the galaxies of an array file come from that does not say so.
 _KAGGLE = {
@@ -94,7 +98,6 @@ def measured_on(path: Path, galaxies: Galaxies, difference: float, compared: int
 def provenance_of(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
     """Return where images, votes and weights come from."""
     settings = record["settings"]
-    paths = {"data", "run", "initial", "targets", "population"}
     return {
         "images": source_of(galaxies, "images"),
         "votes": source_of(galaxies, "votes"),
@@ -103,17 +106,17 @@ def provenance_of(record: dict[str, Any], galaxies: Galaxies) -> dict[str, Any]:
         "galaxies": record["data"],
         "made_from": record.get("made_from", {}),
         "commit": record["commit"],
-        "settings": {key: value for key, value in settings.items() if key not in paths},
+        "settings": {key: value for key, value in settings.items() if key not in _PATHS},
         # Runs that were started before these were written down had one process, and name one machine.
         "processes": record.get("world", 1),
         "machines": record.get("machines", [record["machine"]]),
         "epochs": len(record["epochs"]),
         "checkpoint": "the last one, weights averaged over the steps",
-        **_averaged(record, paths),
+        **_averaged(record),
     }
 
 
-def _averaged(record: dict[str, Any], paths: set[str]) -> dict[str, Any]:
+def _averaged(record: dict[str, Any]) -> dict[str, Any]:
     """Return what is to be said of a mean of several runs in place of what is said of one."""
     if "averaged" not in record:
         return {}
@@ -124,7 +127,7 @@ def _averaged(record: dict[str, Any], paths: set[str]) -> dict[str, Any]:
             "settings": {
                 key: value
                 for key, value in each["settings"].items()
-                if key not in paths and key not in record["settings"]
+                if key not in _PATHS and key not in record["settings"]
             },
         }
         for each in record["averaged"]
@@ -145,14 +148,9 @@ def _origin(record: dict[str, Any]) -> str:
 
 
 def _began(record: dict[str, Any]) -> str:
-    began = any(settings.get("initial") for settings in _settings(record))
+    began = any(each["settings"].get("initial") for each in members_of(record))
     earlier = ", then those of an earlier run on the same galaxies" if began else ""
     return _origin(record) + earlier
-
-
-def _settings(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the settings of a run, or of those that it is the mean of."""
-    return [each["settings"] for each in record.get("averaged", [record])]
 
 
 def _labels(record: dict[str, Any], galaxies: Galaxies) -> str:
@@ -163,7 +161,7 @@ def _labels(record: dict[str, Any], galaxies: Galaxies) -> str:
     bounded = int(learning.labelled.sum()) - some
     nothing = len(learning) - some - bounded
     said = [f"{complete:,} galaxies with all votes, {some - complete:,} with some"]
-    settings = _settings(record)
+    settings = [each["settings"] for each in members_of(record)]
     if any(each.get("targets") for each in settings):
         said.append(
             "scores of networks trained before, moved to where what is known allows them, for the votes that are not "

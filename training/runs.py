@@ -77,6 +77,12 @@ def read_record(run: Path) -> dict[str, Any]:
     return record
 
 
+def members_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what there is on each run that a run is the mean of (see `training.average`), or on itself."""
+    members: list[dict[str, Any]] = record.get("averaged", [record])
+    return members
+
+
 def taken_up(record: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a run that is taken up again, with its history.
 

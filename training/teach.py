@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from galaxytree.card import sha256_of
 from galaxytree.options import Options
+from galaxytree.views import MOST_VIEWS, VIEWS
 from training.arrays import Galaxies
 from training.bounds import agree
 from training.curriculum import fold_of
@@ -78,15 +79,11 @@ def teach(runs: Sequence[Path], galaxies: Galaxies, settings: TeachSettings) -> 
             msg = f"{settings.output} is a folder; name a file"
             raise RunError(msg)
         pupils = galaxies.where(galaxies.learning & np.isnan(galaxies.votes).any(axis=1))
+        views = min(VIEWS) if settings.one_view else MOST_VIEWS
         parts = [np.empty((0, len(galaxies.tree.columns)), np.float32)]
         for first in tqdm(range(0, len(pupils), BATCH), unit="batch"):
             images = pupils.images[first : first + BATCH]
-            parts.append(
-                np.mean(
-                    [predict(model, images, process.device, 1 if settings.one_view else 8) for model in teachers],
-                    axis=0,
-                )
-            )
+            parts.append(np.mean([predict(model, images, process.device, views) for model in teachers], axis=0))
         said = np.concatenate(parts)
     scores = agree(galaxies.tree, said, pupils.lower, pupils.upper) if settings.agreeing else said
     write_targets(settings.output, pupils, scores, taught)

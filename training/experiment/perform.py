@@ -24,7 +24,16 @@ from training.experiment.results import (
 )
 from training.experiment.rows import ExperimentError, Run
 from training.processes import joined
-from training.runs import RECORD_FILE, WEIGHTS_FILE, differences, git_commit, machine, read_record, write_safely
+from training.runs import (
+    RECORD_FILE,
+    WEIGHTS_FILE,
+    differences,
+    git_commit,
+    machine,
+    members_of,
+    read_record,
+    write_safely,
+)
 from training.settings import TrainSettings
 from training.teach import teach
 from training.train import train
@@ -84,7 +93,7 @@ class Bench:
         torch.set_num_threads(self.threads or torch.get_num_threads())
         row = self.experiments.rows[name]
         made_from = {run.label: sha256_of(self._weights(run)) for run in self.experiments.made_from(name)}
-        if made_from and not (row.ensemble or row.average):
+        if made_from and row.trains:
             self._prepare(name, made_from)
         for seed in (None,) if row.ensemble else seeds or row.seeds:
             runs = self.experiments.runs(name) if seed is None else self._runs(name, seed)
@@ -231,7 +240,7 @@ def _fold(fold: int, part: Scored, record: dict[str, Any]) -> Fold:
 
 def _seconds(record: dict[str, Any]) -> float:
     """Return how long a run was trained, or all of those that it is the mean of."""
-    return float(sum(each["epochs"][-1]["seconds"] for each in record.get("averaged", [record])))
+    return float(sum(each["epochs"][-1]["seconds"] for each in members_of(record)))
 
 
 def _views_seen(record: dict[str, Any]) -> int:

@@ -50,7 +50,7 @@ class Experiments(Written):
         """Hold a row's settings against what they are for; ValueError if one does not fit."""
         row = self.rows[name]
         try:
-            if not (row.ensemble or row.average):
+            if row.trains:
                 folds = self.settings(Run(name, row.seeds[0]), Path()).folds
                 if row.cross_validate and folds < 2:
                     msg = f"rows.{name}: a cross-validation wants train.folds of 2 or more"

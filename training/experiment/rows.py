@@ -117,6 +117,11 @@ class Row(Written):
         first = () if self.initial is None else (self.initial,)
         return tuple(dict.fromkeys((*first, *self.teachers, *self.ensemble, *self.average)))
 
+    @property
+    def trains(self) -> bool:
+        """Whether networks are trained for it, and not only put together."""
+        return not (self.ensemble or self.average)
+
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         further = sorted(self.model_fields_set - {"group", "about", "ensemble", "average"})
