@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train docs constraints clean
+.PHONY: help serve test train bench docs constraints clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -27,6 +27,10 @@ test: $(VENV)/.dev ## Install what the checks need, and run every one
 train: $(VENV)/.train ## Install what training needs
 	@echo "Now: $(BIN)/python -m training --help"
 
+bench: $(VENV)/.bench ## Install what the benchmarks need, and measure the service, the machine's limit and peers
+	@command -v wrk >/dev/null || apt-get install --yes wrk || { echo "make bench needs wrk: sudo apt install wrk"; exit 1; }
+	$(BIN)/python -m benchmarks run $(BENCH_ARGUMENTS)
+
 docs: $(VENV)/.dev ## Write the generated parts of the docs anew
 	$(BIN)/python docs/generate.py
 
@@ -37,7 +41,7 @@ constraints: ## Pin the newest releases that pyproject.toml admits, for every pl
 		--custom-compile-command "make constraints" --no-emit-index-url --constraints constraints.in pyproject.toml -o constraints.txt
 
 clean: ## Remove environments and caches; data, runs and models stay
-	rm -rf $(VENV) $(VENV)-constraints .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist
+	rm -rf $(VENV) $(VENV)-constraints benchmarks/.environments .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* build dist
 
 $(BIN)/pip:
 	$(PYTHON) -c 'import sys; sys.exit("galaxytree needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -49,6 +53,10 @@ $(VENV)/.serve: $(BIN)/pip pyproject.toml constraints.txt
 
 $(VENV)/.train: $(BIN)/pip pyproject.toml constraints.txt
 	$(PIP) install --quiet --editable '.[train]'
+	touch $@
+
+$(VENV)/.bench: $(BIN)/pip pyproject.toml constraints.txt
+	$(PIP) install --quiet --editable '.[serve]' matplotlib
 	touch $@
 
 $(VENV)/.dev: $(BIN)/pip pyproject.toml constraints.txt

@@ -1,5 +1,7 @@
 """How much is in service at a time: images and bytes, each within its bound, tried without waiting.
 
+Bulk requests find the service full sooner than others do: a part of it is kept for those who wait for their answer.
+
 Bytes count from their arrival, so that bodies still on their way are bounded too. Images count from their last byte, so
 that slow senders don't take the places of those who have sent; each counts once a view, as the network scores it.
 """
@@ -19,6 +21,8 @@ class Admission:
         The bounds; an image counts once a view.
     retry_after_seconds
         What a client that is refused is told.
+    bulk_share
+        The part of `max_images` up to which bulk requests are let in, at most 1.
 
     Attributes
     ----------
@@ -26,18 +30,24 @@ class Admission:
         What is in service now.
     """
 
-    def __init__(self, max_images: int, max_bytes: int, retry_after_seconds: int) -> None:
+    def __init__(self, max_images: int, max_bytes: int, retry_after_seconds: int, bulk_share: float = 1.0) -> None:
         self.max_images = max_images
         self.max_bytes = max_bytes
         self.images = 0
         self.bytes = 0
         self._retry_after_seconds = retry_after_seconds
+        self._bulk_share = bulk_share
 
-    def full(self, views: int = 1) -> bool:
+    def full(self, views: int = 1, *, bulk: bool = False) -> bool:
         """Whether an image with so many views would be refused if it came now."""
-        return self.images + views > self.max_images or self.bytes >= self.max_bytes
+        return self._beyond(views, 1, bulk=bulk)
 
-    def visit(self, views: int = 1) -> "Visit":
+    def _beyond(self, images: int, count: int, *, bulk: bool) -> bool:
+        # An image by itself is let in whatever the share.
+        most = max(self._bulk_share * self.max_images, images) if bulk else self.max_images
+        return (images > 0 and self.images + images > most) or self.bytes + count > self.max_bytes
+
+    def visit(self, views: int = 1, *, bulk: bool = False) -> "Visit":
         """Let a request in, whose bytes are still to come; use it as a context manager.
 
         Raises
@@ -45,11 +55,11 @@ class Admission:
         OverloadedError
             If the service is too full already for an image with so many views.
         """
-        if self.full(views):
+        if self.full(views, bulk=bulk):
             raise self._overloaded()
-        return Visit(self, views)
+        return Visit(self, views, bulk=bulk)
 
-    def take(self, *, images: int = 0, count: int = 0) -> None:
+    def take(self, *, images: int = 0, count: int = 0, bulk: bool = False) -> None:
         """Add to what is in service.
 
         Raises
@@ -57,7 +67,7 @@ class Admission:
         OverloadedError
             If a bound would be crossed; nothing is added then.
         """
-        if self.images + images > self.max_images or self.bytes + count > self.max_bytes:
+        if self._beyond(images, count, bulk=bulk):
             raise self._overloaded()
         self.images += images
         self.bytes += count
@@ -78,9 +88,10 @@ class Admission:
 class Visit:
     """One request's part of what is in service; it is given back at the end of the ``with`` block."""
 
-    def __init__(self, admission: Admission, views: int) -> None:
+    def __init__(self, admission: Admission, views: int, *, bulk: bool) -> None:
         self._admission = admission
         self._views = views
+        self._bulk = bulk
         self._images = 0
         self._bytes = 0
 
@@ -90,15 +101,19 @@ class Visit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Give back what is held; once more changes nothing."""
         self._admission.give_back(images=self._images, count=self._bytes)
         self._images = self._bytes = 0
 
     def hold(self, count: int) -> None:
         """Hold so many bytes more; OverloadedError if they are too many for the service."""
-        self._admission.take(count=count)
+        self._admission.take(count=count, bulk=self._bulk)
         self._bytes += count
 
     def enter(self) -> None:
         """Count as an image in service from now on; OverloadedError if there are too many."""
-        self._admission.take(images=self._views)
+        self._admission.take(images=self._views, bulk=self._bulk)
         self._images += self._views

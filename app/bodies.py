@@ -6,9 +6,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from app.errors import BodyTimeoutError, InvalidRequestError, PayloadTooLargeError
 from app.settings import MULTIPART_OVERHEAD_BYTES
@@ -33,12 +34,13 @@ class BodyLimits:
     seconds: float
 
 
-async def read_image(request: Request, limits: BodyLimits, hold: Callable[[int], None]) -> bytes:
+async def read_image(scope: Scope, receive: Receive, limits: BodyLimits, hold: Callable[[int], None]) -> bytes:
     """Read the one image that a request carries.
 
     Parameters
     ----------
-    request : Request
+    scope, receive
+        The request's, of ASGI.
     limits : BodyLimits
     hold : callable
         Is told of each piece's bytes as it arrives, and may raise to refuse it.
@@ -54,23 +56,39 @@ async def read_image(request: Request, limits: BodyLimits, hold: Callable[[int],
     starlette.requests.ClientDisconnect
         If the client goes before the end.
     """
-    multipart = parse_options_header(request.headers.get("content-type"))[0] == b"multipart/form-data"
+    multipart = is_form(scope)
     most = limits.image_bytes + (MULTIPART_OVERHEAD_BYTES if multipart else 0)
-    if int(request.headers.get("content-length", "0")) > most:
+    if int(_header(scope, b"content-length") or 0) > most:
         raise _too_large(limits)
     try:
-        async with asyncio.timeout(limits.seconds), aclosing(_bounded(request, most, limits, hold)) as stream:
-            return await (_read_part(request, stream, limits) if multipart else _read_raw(stream))
+        async with asyncio.timeout(limits.seconds), aclosing(_bounded(receive, most, limits, hold)) as stream:
+            return await (_read_part(Headers(scope=scope), stream, limits) if multipart else _read_raw(stream))
     except TimeoutError as error:
         msg = f"The body was not complete after {limits.seconds:g} s."
         raise BodyTimeoutError(msg) from error
 
 
+def is_form(scope: Scope) -> bool:
+    """Whether a request's body is ``multipart/form-data``."""
+    kind = _header(scope, b"content-type")
+    # Most bodies are plain, and the parser is slow.
+    return kind[:9].lower() == b"multipart" and parse_options_header(kind)[0] == b"multipart/form-data"
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    return next((value for each, value in scope["headers"] if each == name), b"")
+
+
 async def _bounded(
-    request: Request, most: int, limits: BodyLimits, hold: Callable[[int], None]
+    receive: Receive, most: int, limits: BodyLimits, hold: Callable[[int], None]
 ) -> AsyncGenerator[bytes, None]:
-    seen = 0
-    async for chunk in request.stream():
+    seen, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
         seen += len(chunk)
         if seen > most:
             raise _too_large(limits)
@@ -87,9 +105,9 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 2**62
 
 
-async def _read_part(request: Request, stream: AsyncGenerator[bytes, None], limits: BodyLimits) -> bytes:
+async def _read_part(headers: Headers, stream: AsyncGenerator[bytes, None], limits: BodyLimits) -> bytes:
     parser = _InMemoryParser(
-        request.headers, stream, max_files=1, max_fields=_MAX_OTHER_FIELDS, max_part_size=MULTIPART_OVERHEAD_BYTES
+        headers, stream, max_files=1, max_fields=_MAX_OTHER_FIELDS, max_part_size=MULTIPART_OVERHEAD_BYTES
     )
     try:
         form = await parser.parse()

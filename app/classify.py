@@ -1,101 +1,205 @@
-"""The way of one image: bytes -> pixels -> scores -> Classification."""
+"""The way of one image through the service: what is asked of it, whether there is room, to the workers, and its answer.
+
+A request is served in one of two ways. One that has come whole with its head, as small images do over fast networks,
+is served right where it is read, by `serve_whole`. All others, and those with a form, are served as ASGI has it, by
+`serve`, while their bodies come in. What they do is the same.
+"""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from time import perf_counter
+from functools import lru_cache
+from typing import Annotated, Literal
+from urllib.parse import parse_qsl
 
-from app.batching import Batcher
-from app.devices import cores
-from app.errors import DeadlineExceededError
-from app.images import FramedImage, ImageReader
-from app.model import Model
-from app.settings import Settings
-from galaxytree.schemas import Classification, ModelName
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app.bodies import is_form, read_image
+from app.disconnects import calling_when_gone
+from app.errors import InternalError, InvalidRequestError, ServiceError
+from app.jobs import Answered, Job
+from app.pool import Pool
+from app.problems import written
+from app.request_id import current_id
+from app.service import Service
+from app.waiting import Entry, Outcome
 from galaxytree.views import Views
 
+Headers = Iterable[tuple[bytes, bytes]]
 
-@dataclass(frozen=True)
-class Timings:
-    """What an answer took, in seconds: from bytes to pixels, waiting for a run, the run."""
+Reply = Callable[[int, Headers, bytes], object]
+"""Sends a whole answer: status, headers, body."""
 
-    decode: float
-    queue: float
-    infer: float
-
-    @property
-    def header(self) -> str:
-        """The value of ``Server-Timing``, in milliseconds."""
-        named = (("decode", self.decode), ("queue", self.queue), ("infer", self.infer))
-        return ", ".join(f"{name};dur={1000 * seconds:.3f}" for name, seconds in named)
+_log = logging.getLogger(__name__)
 
 
-class Classifier:
-    """Classifies images with one model.
+class Parameters(BaseModel):
+    """What a query may say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    detail: Annotated[
+        Literal["full", "scores"],
+        Field(description="`scores` leaves out `questions`, `path` and `summary`"),
+    ] = "full"
+    views: Annotated[
+        Views,
+        Field(
+            description="Average over so many orientations of the image: 1, as it is, or 8, its rotations by 90 "
+            "degrees and mirror images, so that a picture that is turned or mirrored gets the same answer. Not given: "
+            "what the service is set to, as `GET /model` says"
+        ),
+    ] = None  # type: ignore[assignment]  # None is no value that a client can send
+    priority: Annotated[
+        Literal["interactive", "bulk"],
+        Field(
+            description="`bulk` lets others go ahead, and leaves them room in the queue: for surveys, whose images "
+            "are in no hurry"
+        ),
+    ] = "interactive"
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(query: bytes) -> "Parameters":
+        """Read a query; InvalidRequestError if a parameter has no such value, or is there twice. Others are ignored."""
+        given: dict[str, str] = {}
+        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            if name in given and name in Parameters.model_fields:
+                msg = f"query.{name}: given more than once, so that it can't be told which is meant."
+                raise InvalidRequestError(msg)
+            given[name] = value
+        try:
+            return Parameters.model_validate(given)
+        except ValidationError as error:
+            details = (f"query.{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+            raise InvalidRequestError("; ".join(details)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request asks for, and of whom."""
+
+    pool: Pool
+    views: Views
+    full: bool
+    bulk: bool
+
+    @classmethod
+    def of(cls, service: Service, scope: Scope) -> "_Asked":
+        """Read a request's head; ServiceError if it asks for what there isn't."""
+        service.authorize(scope)
+        parameters = Parameters.of(scope["query_string"])
+        views = service.views(parameters.views)
+        return cls(service.pool, views, parameters.detail == "full", parameters.priority == "bulk")
+
+    def submit(self, data: bytes, done: Callable[[Outcome], object], request_id: str) -> Entry:
+        """Have the image that came classified."""
+        return self.pool.submit(Job(data, self.views, full=self.full, bulk=self.bulk), done, request_id)
+
+
+async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one request, as an ASGI application of a service."""
+    try:
+        outcome: Outcome = await _classified(service, scope, receive)
+    except ServiceError as error:
+        outcome = error
+    except ClientDisconnect:
+        # Nobody is there to be answered.
+        return
+    status, headers, body = _answer(outcome)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _classified(service: Service, scope: Scope, receive: Receive) -> Outcome:
+    asked = _Asked.of(service, scope)
+    with service.admission.visit(asked.views, bulk=asked.bulk) as visit:
+        data = await read_image(scope, receive, service.body_limits, visit.hold)
+        visit.enter()
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not answered.done():
+                answered.set_result(outcome)
+
+        entry = asked.submit(data, settle, current_id())
+        with calling_when_gone(scope, receive, answered.cancel):
+            try:
+                return await answered
+            except asyncio.CancelledError:
+                asked.pool.drop(entry)
+                task = asyncio.current_task()
+                if answered.cancelled() and not (task and task.cancelling()):
+                    raise ClientDisconnect from None
+                raise
+
+
+def serve_whole(service: Service, scope: Scope, body: bytes, reply: Reply) -> Callable[[], None] | None:
+    """Serve a request that has come whole, without a task of its own, which would cost more than what it does.
 
     Parameters
     ----------
-    model : Model
-        Loaded and warmed up.
-    settings : Settings
+    service, scope
+    body
+        The image: no form.
+    reply
+        Is called once, now or later, unless what is returned is called before.
+
+    Returns
+    -------
+    callable or None
+        What to call if the client goes before it is answered; None if it has been answered.
     """
-
-    def __init__(self, model: Model, settings: Settings) -> None:
-        self.model = model
-        self._name = ModelName(name=model.card.name, version=model.card.version, tree=model.card.tree)
-        self._reader = ImageReader(model.card.framing, settings.max_image_pixels)
-        # Decoding is done before an image joins the queue, so that one that can't be decoded fails alone.
-        self._decoding = ThreadPoolExecutor(settings.threads or cores(), "decoding")
-        self._batcher = Batcher(model.predict, settings.max_batch)
-        self._seconds = settings.request_timeout_seconds
-        self._retry_after_seconds = settings.retry_after_seconds
-
-    async def classify(self, data: bytes, *, full: bool, views: Views) -> tuple[Classification, Timings]:
-        """Classify one image among others that come in at the same time.
-
-        Parameters
-        ----------
-        data : bytes
-            A JPEG or PNG.
-        full : bool
-            Whether to give questions, path and summary beside the scores.
-        views : 1 or 8
-            How many orientations to average over.
-
-        Raises
-        ------
-        UndecodableImageError, UnsupportedMediaTypeError, TooManyPixelsError
-            See `ImageReader.read`.
-        DeadlineExceededError
-            If it takes longer than the settings allow; the image is dropped.
-        InternalError
-            If the network fails.
-        """
-        started = perf_counter()
+    try:
+        asked = _Asked.of(service, scope)
+        visit = service.admission.visit(asked.views, bulk=asked.bulk)
         try:
-            async with asyncio.timeout(self._seconds):
-                image = await asyncio.get_running_loop().run_in_executor(self._decoding, self._reader.read, data, views)
-                decoded = perf_counter()
-                scored = await self._batcher.score(image.pixels)
-        except TimeoutError as error:
-            msg = f"No answer within {self._seconds:g} s; the image was dropped."
-            raise DeadlineExceededError(msg, self._retry_after_seconds) from error
-        answer = Classification.of(self.model.tree, scored.prediction, self._name, image.facts, full=full)
-        return answer, Timings(decoded - started, scored.queue_seconds, scored.infer_seconds)
+            visit.hold(len(body))
+            visit.enter()
 
-    def classify_now(self, data: bytes, *, full: bool, views: Views) -> Classification:
-        """Classify one image in this thread, with nobody else about.
+            def done(outcome: Outcome) -> None:
+                visit.leave()
+                reply(*_answer(outcome))
 
-        Raises
-        ------
-        UndecodableImageError, UnsupportedMediaTypeError, TooManyPixelsError
-            See `ImageReader.read`.
-        """
-        image: FramedImage = self._reader.read(data, views)
-        prediction = self.model.predict(image.pixels).over_views()
-        return Classification.of(self.model.tree, prediction, self._name, image.facts, full=full)
+            entry = asked.submit(body, done, current_id())
+        except BaseException:
+            visit.leave()
+            raise
+    except ServiceError as error:
+        reply(*_answer(error))
+        return None
+    except Exception:  # noqa: BLE001 (as the middleware does for all others)
+        _log.exception("unexpected error in %s %s", scope["method"], scope["path"])
+        reply(*_answer(InternalError()))
+        return None
 
-    def close(self) -> None:
-        """Let the threads go; what waits is not scored."""
-        self._decoding.shutdown(wait=False, cancel_futures=True)
-        self._batcher.close()
+    def gone() -> None:
+        asked.pool.drop(entry)
+        visit.leave()
+
+    return gone
+
+
+def served_whole(service: Service, scope: Scope, body_bytes: int) -> bool:
+    """Whether `serve_whole` is for a request with so many bytes: the others are refused where bodies are read."""
+    return body_bytes <= service.settings.max_image_bytes and not is_form(scope)
+
+
+def _answer(outcome: Outcome) -> tuple[int, Headers, bytes]:
+    if isinstance(outcome, ServiceError):
+        return written(outcome)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(outcome.body)),
+        (b"server-timing", _timing(outcome)),
+    ]
+    return 200, headers, outcome.body
+
+
+def _timing(answered: Answered) -> bytes:
+    """Return the value of ``Server-Timing``, in milliseconds."""
+    decode, queue, infer = answered.decode_seconds, answered.queue_seconds, answered.infer_seconds
+    return b"decode;dur=%.3f, queue;dur=%.3f, infer;dur=%.3f" % (1000 * decode, 1000 * queue, 1000 * infer)

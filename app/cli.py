@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from app.descriptors import raise_limit
 from app.ending import end_without_stragglers
 from app.listening import listen, listening
 from app.logs import logging_config
@@ -40,6 +41,7 @@ def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
     from app.main import create_app  # noqa: PLC0415
     from app.server import server_of  # noqa: PLC0415
 
+    raise_limit()
     app = create_app(settings)
     listen(sockets)
     server_of(app).run(sockets)

@@ -16,10 +16,8 @@ from typing import Literal
 
 import onnxruntime
 
+from app.providers import CPU, CUDA
 from app.refusals import DeviceRefusedError
-
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
 
 _WINDOWS = sys.platform == "win32"
 DRIVER = "nvcuda.dll" if _WINDOWS else "libcuda.so.1"
@@ -44,11 +42,6 @@ class Device:
 
     provider: str
     why: str
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose(asked: Literal["auto", "cuda", "cpu"], obstacle: Callable[[], str | None] | None = None) -> Device:

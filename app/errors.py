@@ -1,4 +1,4 @@
-"""What goes wrong with a request, and how the client is told: ``application/problem+json``, RFC 9457.
+"""What goes wrong with a request: each error with its HTTP status and the word that programs know it by (RFC 9457).
 
 ::
 
@@ -17,31 +17,13 @@
     │   └── DeadlineExceededError       503 deadline_exceeded
     └── InternalError                   500 internal_error
 
-What Starlette and FastAPI raise by themselves is answered in the same form: 404 ``not_found``, 405
-``method_not_allowed``, 422 ``invalid_request``.
+How they are answered is in `app.problems`.
 """
 
-import logging
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any, ClassVar
-
-import orjson
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import ClassVar
 
 from galaxytree.schemas import Problem
-
-PROBLEM_JSON = "application/problem+json"
-CLIENT_CLOSED_REQUEST = 499
-"""nginx's status for a client that has gone. Nobody reads it: the connection is closed."""
-
-_log = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
@@ -176,88 +158,6 @@ def problem(status: int, code: str, title: str, detail: str) -> Problem:
     return Problem(type=f"urn:galaxytree:problem:{code}", title=title, status=status, detail=detail, code=code)
 
 
-def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """Return OpenAPI's description of the errors that a route answers, one entry a status."""
-    responses: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({error.status for error in errors}):
-        here = [error for error in errors if error.status == status]
-        examples = {error.code: {"value": _example(error)} for error in here}
-        content = {"schema": Problem.model_json_schema(), "examples": examples}
-        description = "; ".join(f"{error.title} (`{error.code}`)" for error in here)
-        responses[status] = {"description": description, "content": {PROBLEM_JSON: content}}
-        if any(issubclass(error, TryLaterError) for error in here):
-            wait = {"description": "Seconds to wait before trying again", "schema": {"type": "integer"}}
-            responses[status]["headers"] = {"Retry-After": wait}
-    return responses
-
-
-def _example(error: type[ServiceError]) -> dict[str, Any]:
-    first = (error.__doc__ or "").partition("\n")[0]
-    return problem(error.status, error.code, error.title, first).model_dump()
-
-
-def handle_errors(app: FastAPI) -> None:
-    """Have every error of an application answered as a problem."""
-    app.add_exception_handler(ServiceError, _on_service_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(ClientDisconnect, _on_client_gone)
-
-
-def _answer(body: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body.model_dump()), status_code=body.status, headers=headers, media_type=PROBLEM_JSON)
-
-
-async def _on_service_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)  # noqa: S101 (it is registered for nothing else)
-    return _answer(error.problem, error.headers)
-
-
-_HINTS = {
-    404: "There is nothing at this path; images are posted to /classify, and /docs lists all routes.",
-    405: "This path does not take this method; images are posted to /classify, and /docs lists all routes.",
-}
-
-
-async def _on_http_exception(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
-    phrase = HTTPStatus(error.status_code).phrase
-    code = phrase.lower().replace(" ", "_").replace("-", "_")
-    detail = _HINTS.get(error.status_code, str(error.detail))
-    return _answer(problem(error.status_code, code, phrase, detail), error.headers)
-
-
-async def _on_validation_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 (it is registered for nothing else)
-    details = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-    return _answer(InvalidRequestError("; ".join(details)).problem)
-
-
-async def _on_client_gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-class CatchUnexpected:
-    """Middleware: an exception that nobody foresaw is logged, and answered 500 without a word on its insides."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        except Exception:
-            if scope["type"] != "http" or started:
-                raise
-            _log.exception("unexpected error in %s %s", scope["method"], scope["path"])
-            answer = _answer(InternalError().problem)
-            MutableHeaders(raw=answer.raw_headers)["Connection"] = "close"
-            await answer(scope, receive, send)
+def request_errors() -> dict[str, type[RequestError]]:
+    """Return what may be wrong with a request by its code, for what workers find."""
+    return {each.code: each for each in RequestError.__subclasses__()}

@@ -63,7 +63,7 @@ class ImageReader:
                 size = f"{header.width} x {header.height}"
                 msg = f"The image has {size} pixels; at most {self.max_pixels} are decoded. Scale it down or cut it."
                 raise TooManyPixelsError(msg)
-            pixels = image.decode()
+            pixels = self.framing.read(image, views)
         except imaging.UnsupportedImageError as error:
             msg = f"The bytes are a {error} image, whatever the request calls them; send JPEG or PNG."
             raise UnsupportedMediaTypeError(msg) from error
@@ -72,4 +72,4 @@ class ImageReader:
             raise UndecodableImageError(msg) from error
         digest = hashlib.sha256(data).hexdigest()
         facts = ImageFacts(sha256=digest, format=header.format, width=header.width, height=header.height)
-        return FramedImage(self.framing.frame_views(pixels, views), facts)
+        return FramedImage(pixels, facts)

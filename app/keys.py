@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.types import Scope
 
 from app.errors import UnauthorizedError
 from app.refusals import KeysRefusedError
@@ -83,3 +84,14 @@ class ApiKeys(BaseModel):
             msg = "Send a valid key as `Authorization: Bearer KEY`."
             raise UnauthorizedError(msg)
         return found[0]
+
+
+def shown_key(scope: Scope) -> bytes | None:
+    """Return the key that a request shows, as the bytes that came; None if it shows none.
+
+    As text it would have lost the bytes at its end that are white space in Latin-1, such as the last one of a UTF-8
+    "à".
+    """
+    header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    scheme, _, key = header.partition(b" ")
+    return key.strip(b" \t") if scheme.lower() == b"bearer" and key else None

@@ -8,7 +8,7 @@ connection is closed: a lingering close, as web servers have it.
 import asyncio
 import contextlib
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LINGER_SECONDS = 2.0
@@ -32,15 +32,18 @@ class LingeringClose:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and _has_body(Headers(scope=scope)):
+        if scope["type"] == "http" and _has_body(scope):
             exchange = _Exchange(receive, send, self._seconds)
             await self._app(scope, exchange.receive, exchange.send)
         else:
             await self._app(scope, receive, send)
 
 
-def _has_body(headers: Headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+def _has_body(scope: Scope) -> bool:
+    return any(
+        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+        for name, value in scope["headers"]
+    )
 
 
 class _Exchange:
@@ -61,6 +64,7 @@ class _Exchange:
             self._closing = True
             message.setdefault("headers", [])
             MutableHeaders(scope=message)["Connection"] = "close"
+        # As most do: the body has been read.
         if not self._closing or message["type"] != "http.response.body" or message.get("more_body", False):
             await self._send(message)
             return

@@ -2,14 +2,16 @@
 
 from pydantic import ValidationError
 
-from app.classify import Classifier
 from app.devices import choose
+from app.engine import Engine
 from app.errors import PayloadTooLargeError, ServiceError
+from app.jobs import Job
 from app.loading import load_model
 from app.model_folder import ModelFolder
 from app.ports import UnusableScoresError
 from app.refusals import StartRefusedError
 from app.settings import Settings
+from app.starting import start_of
 from galaxytree.client import EngineError, problem_error
 from galaxytree.schemas import Classification
 from galaxytree.views import MOST_VIEWS, Views
@@ -29,7 +31,8 @@ class LocalEngine:
             # Nobody else is about: one image at a time, with all of its views.
             self._settings = Settings(max_batch=MOST_VIEWS, queue_images=MOST_VIEWS)
             folder, device = ModelFolder.open(self._settings.model), choose(self._settings.device)
-            self._classifier = Classifier(load_model(folder, device, self._settings), self._settings)
+            model = load_model(folder, device, start_of(self._settings))
+            self._engine = Engine(model, self._settings.max_image_pixels)
         except StartRefusedError as error:
             raise EngineError(str(error)) from error
         except ValidationError as error:
@@ -61,7 +64,9 @@ class LocalEngine:
             if len(data) > self._settings.max_image_bytes:
                 msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
                 raise PayloadTooLargeError(msg)
-            return self._classifier.classify_now(data, full=full, views=views or self._settings.views)
+            job = Job(data, views=views or self._settings.views, full=full)
+            (answer,) = self._engine.answer([job], [self._engine.read(job)], alone=True)
+            return Classification.model_validate_json(answer)
         except ServiceError as error:
             raise problem_error(error.problem) from error
         except UnusableScoresError as error:
@@ -69,5 +74,4 @@ class LocalEngine:
             raise EngineError(msg) from error
 
     def close(self) -> None:
-        """Let the model's threads go."""
-        self._classifier.close()
+        """There is nothing to let go; a client of a service has connections."""

@@ -2,38 +2,42 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from app.errors import CatchUnexpected, handle_errors
+from app.classify import serve, serve_whole, served_whole
 from app.lingering import LingeringClose
-from app.loading import load_model
+from app.problems import CatchUnexpected, handle_errors
+from app.processes import STARTER
 from app.request_id import RequestId
 from app.routes import classify, decision_tree, health, model
-from app.service import Load, Service
+from app.service import Service
 from app.settings import Settings
+from app.shortcut import Shortcut
+from app.worker_link import Starter
 
 DESCRIPTION = "What Galaxy Zoo's volunteers would say of a galaxy: the scores of the decision tree, for one image."
 
 
-def create_app(settings: Settings | None = None, *, load: Load = load_model) -> FastAPI:
-    """Put the service together. The model is verified here, and loaded once the application starts.
+def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) -> FastAPI:
+    """Put the service together. The model is verified here, and workers load it once the application starts.
 
     Parameters
     ----------
     settings
         What is set; from the environment if not given.
-    load
-        How a verified model is loaded and warmed up.
+    starter
+        Starts the workers.
 
     Raises
     ------
     StartRefusedError
         If the service can't start as it is set; the message says what to do.
     """
-    service = Service.prepare(settings or Settings(), load)
+    service = Service.prepare(settings or Settings(), starter)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -67,3 +71,10 @@ def create_app(settings: Settings | None = None, *, load: Load = load_model) -> 
         return RedirectResponse("/docs")
 
     return app
+
+
+def front_of(app: FastAPI) -> Shortcut:
+    """Return what a server is to run: an application that `create_app` made, with the shortcut in front of it."""
+    service: Service = app.state.service
+    endpoint = RequestId(LingeringClose(CatchUnexpected(partial(serve, service))))
+    return Shortcut(app, "POST", classify.PATH, endpoint, partial(serve_whole, service), partial(served_whole, service))

@@ -1,18 +1,26 @@
 """The network: load it, hold it against its card, warm it up, predict."""
 
 import json
-from typing import Any, Protocol
+from time import perf_counter
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from app.devices import CUDA, Device, cores
+from app.devices import Device
 from app.model_folder import ModelFolder
 from app.ports import EXPORT_AGAIN, INPUT, TOLERANCE, Ports, UnusableScoresError
+from app.providers import CPU, CUDA, cores
 from app.refusals import DeviceRefusedError, ModelRefusedError
+from galaxytree.card import MOST_RISE
 from galaxytree.decision_tree import InconsistentScoresError
 from galaxytree.predictions import Predictions
+
+_TRIED = 5
+"""So many runs tell whether all cores are faster than one."""
+
+Precision = Literal["auto", "fp32", "int8"]
 
 _METADATA = ("name", "version", "tree", "columns", "framing")
 
@@ -21,14 +29,6 @@ _METADATA = ("name", "version", "tree", "columns", "framing")
 # which would be on the request of a client, and to round factors to the 10 bits of TF32, which moves scores by far more
 # than the card says that ONNX Runtime is from PyTorch.
 _CUDA_OPTIONS = {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
-
-
-class Predictor(Protocol):
-    """What scores batches of framed images."""
-
-    def predict(self, images: NDArray[np.uint8]) -> Predictions:
-        """Score a batch of N images: uint8 [N, size, size, 3]."""
-        ...
 
 
 class Model:
@@ -40,7 +40,15 @@ class Model:
     device : Device
         The execution provider that it runs on, and no other.
     threads : int
-        Threads that run it on a CPU; 0 for one a core.
+        Cores that a run may have that is alone, on a CPU; other runs have one. 0 for all.
+    precision : str
+        ``fp32``, ``int8``, or ``auto``: see `app.settings.Settings`.
+
+    Attributes
+    ----------
+    card, tree, device
+    precision, why_precision
+        In which the network computes, and why.
 
     Raises
     ------
@@ -51,21 +59,28 @@ class Model:
         If the execution provider doesn't come up with this model.
     """
 
-    def __init__(self, folder: ModelFolder, device: Device, threads: int = 0) -> None:
+    def __init__(self, folder: ModelFolder, device: Device, threads: int = 0, precision: Precision = "auto") -> None:
         self.card = folder.card
         self.tree = folder.tree
         self.device = device
-        self._session = _session(folder, device, threads or cores())
+        self.precision, self.why_precision = choose_precision(precision, folder, device)
+        data = folder.read(self.precision)
+        self._session = _session(data, folder, device, 1)
         _verify_provider(self._session, device)
         self._ports = Ports(self._session, folder)
         _verify_metadata(self._session, folder)
+        threads = threads or cores()
+        on_cpu = device.provider == CPU
+        self._wide_session = _session(data, folder, device, threads) if on_cpu and threads > 1 else None
 
-    def predict(self, images: NDArray[np.uint8]) -> Predictions:
-        """Score a batch.
+    def predict(self, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
+        """Score a batch. On a CPU several threads may do so at a time.
 
         Parameters
         ----------
         images : array of uint8, shape [N, size, size, 3]
+        alone : bool
+            Whether all cores are free for this run; on one core else.
 
         Returns
         -------
@@ -77,15 +92,38 @@ class Model:
         UnusableScoresError
             If the network answers something else.
         """
-        return self._ports.read(self._session.run(self._ports.outputs, {INPUT: images}), len(images))
+        session = self._wide_session if alone and self._wide_session is not None else self._session
+        return self._ports.read(session.run(self._ports.outputs, {INPUT: images}), len(images))
+
+    def _choose_width(self) -> None:
+        """Have a run on all cores only if that is faster: small networks lose more by it than they gain."""
+        if self._wide_session is not None and self._seconds(alone=False) <= self._seconds(alone=True):
+            self._wide_session = None
+
+    def _seconds(self, *, alone: bool) -> float:
+        """Return the shortest time that a run of one took."""
+        size = self.card.framing.size
+        image, times = np.zeros((1, size, size, 3), np.uint8), []
+        for _ in range(_TRIED):
+            started = perf_counter()
+            self.predict(image, alone=alone)
+            times.append(perf_counter() - started)
+        return min(times)
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what the network answers."""
         return self._ports.outputs
 
-    def warm_up(self, *batches: int) -> None:
-        """Score a made-up batch of one and others of so many images, so that the first client doesn't wait for it.
+    def warm_up(self, views: int = 1, batch: int = 1) -> None:
+        """Score made-up batches, so that the first client doesn't wait for it: one image alone, and a full batch.
+
+        Parameters
+        ----------
+        views
+            As many as an image has that doesn't ask for another number.
+        batch
+            Views in one run, at most.
 
         Raises
         ------
@@ -94,10 +132,12 @@ class Model:
         """
         size = self.card.framing.size
         random = np.random.default_rng(seed=0)
-        noise = (random.integers(0, 256, (batch, size, size, 3), np.uint8) for batch in batches)
-        for images in (np.zeros((1, size, size, 3), np.uint8), *noise):
+        # What a session once needed it keeps, so the one for images alone is given no more than an image.
+        for count, alone in ((1, False), (views, True), (batch, False)):
+            images = random.integers(0, 256, (count, size, size, 3), np.uint8)
             try:
-                self.tree.check(self.predict(images).scores, TOLERANCE)
+                self.tree.check(self.predict(np.zeros_like(images), alone=alone).scores, TOLERANCE)
+                self.tree.check(self.predict(images, alone=alone).scores, TOLERANCE)
             except InconsistentScoresError as error:
                 msg = f"the model's scores don't add up as {self.tree.name} says ({error}): {EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error
@@ -107,17 +147,49 @@ class Model:
             except Exception as error:  # ONNX Runtime's errors have no class in common but this one
                 msg = f"the model doesn't run ({first_line(error)}): {EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error
+        self._choose_width()
 
 
-def _session(folder: ModelFolder, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
+def choose_precision(asked: Precision, folder: ModelFolder, device: Device) -> tuple[Literal["fp32", "int8"], str]:
+    """Choose in which precision the network computes, and say why.
+
+    Raises
+    ------
+    ModelRefusedError
+        If int8 is asked for, and the model has no such file.
+    DeviceRefusedError
+        If it is asked for on a GPU.
+    """
+    int8 = folder.card.int8
+    if asked == "fp32":
+        return "fp32", "it was asked for"
+    if asked == "int8":
+        if int8 is None:
+            msg = f"precision=int8 was asked for, but {folder.path} has no int8 file: make it with `python -m training "
+            raise ModelRefusedError(msg + "quantise`, or set precision=auto")
+        if device.provider != CPU:
+            msg = "precision=int8 was asked for, but it is for CPUs: set precision=auto, or device=cpu"
+            raise DeviceRefusedError(msg)
+        return "int8", "it was asked for"
+    if device.provider != CPU:
+        return "fp32", "int8 is for CPUs"
+    if int8 is None:
+        return "fp32", "the model has no int8 file"
+    if not int8.by_default:
+        return "fp32", f"the card doesn't say that int8 raises the RMSE by at most {MOST_RISE}"
+    return "int8", f"on a CPU it is faster, and the card says that it raises the RMSE by at most {MOST_RISE}"
+
+
+def _session(data: bytes, folder: ModelFolder, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Threads that wait for each other in a run do so awake, which is fast; between runs they are to leave the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # No checksum covers weights in other files. ONNX Runtime would look for them where the process happens to run; let
     # it look in a "folder" that is a file, and so holds none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.file))
     provider = (CUDA, _CUDA_OPTIONS) if device.provider == CUDA else device.provider
-    data = folder.read()
     try:
         session = onnxruntime.InferenceSession(data, options, providers=[provider], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's errors have no class in common but this one

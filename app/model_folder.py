@@ -6,12 +6,12 @@ What is checked here is cheap, and is checked before the service listens.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import ValidationError
 
 from app.refusals import ModelRefusedError
-from galaxytree.card import CARD_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard
+from galaxytree.card import CARD_FILE, INT8_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard
 from galaxytree.decision_tree import DecisionTree, UnknownTreeError, load_tree
 
 _HERE = Path(__file__).resolve().parent
@@ -44,15 +44,22 @@ class ModelFolder:
         """The ONNX file."""
         return self.path / MODEL_FILE
 
-    def read(self) -> bytes:
-        """Read the ONNX file; what is returned, and not what lay there earlier, is what the card speaks of.
+    def read(self, precision: Literal["fp32", "int8"] = "fp32") -> bytes:
+        """Read an ONNX file; what is returned, and not what lay there earlier, is what the card speaks of.
+
+        Parameters
+        ----------
+        precision
+            Which one: ``model.onnx``, or ``model.int8.onnx`` of a model whose card speaks of it.
 
         Raises
         ------
         ModelRefusedError
             If the file can't be read any more, or is another one by now.
         """
-        return _read_verified(self.path, self.card)
+        if precision == "int8" and self.card.int8 is not None:
+            return _read_verified(self.path / INT8_FILE, self.card.int8.sha256)
+        return _read_verified(self.file, self.card.sha256)
 
     @classmethod
     def open(cls, path: Path | None) -> Self:
@@ -71,7 +78,7 @@ class ModelFolder:
         """
         folder = path or shipped_model()
         card = _read_card(folder)
-        _read_verified(folder, card)
+        _read_verified(folder / MODEL_FILE, card.sha256)
         try:
             tree = load_tree(card.tree)
         except UnknownTreeError as error:
@@ -119,17 +126,17 @@ def _read_card(folder: Path) -> ModelCard:
         raise ModelRefusedError(msg) from error
 
 
-def _read_verified(folder: Path, card: ModelCard) -> bytes:
+def _read_verified(file: Path, sha256: str) -> bytes:
     try:
-        data = (folder / MODEL_FILE).read_bytes()
+        data = file.read_bytes()
     except OSError as error:
-        msg = f"{folder / MODEL_FILE} can't be read ({error.strerror}): copy the model's folder again"
+        msg = f"{file} can't be read ({error.strerror}): copy the model's folder again"
         raise ModelRefusedError(msg) from error
     found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
+    if found != sha256:
         msg = (
-            f"{folder / MODEL_FILE} is not the file that its card speaks of (sha256 {found}, the card says "
-            f"{card.sha256}): copy the model's folder again"
+            f"{file} is not the file that its card speaks of (sha256 {found}, the card says {sha256}): copy the "
+            "model's folder again"
         )
         raise ModelRefusedError(msg)
     return data

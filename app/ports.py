@@ -1,5 +1,6 @@
 """What goes into a network and what comes out: the inputs and outputs of its graph, and which values are of use."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +48,17 @@ class _Output:
         said = None
         if values.shape != shape:
             said = f"of the shape {list(values.shape)}, not {list(shape)}"
-        elif not np.isfinite(values).all():
-            said = "that are not finite"
-        elif ((values < self.least - TOLERANCE) | (values > self.most + TOLERANCE)).any():
-            said = f"that are {self.otherwise}"
+        else:
+            # Both are NaN where a value is.
+            lowest, highest = float(values.min()), float(values.max())
+            if not math.isfinite(lowest) or not math.isfinite(highest):
+                said = "that are not finite"
+            elif lowest < self.least - TOLERANCE or highest > self.most + TOLERANCE:
+                said = f"that are {self.otherwise}"
         if said is not None:
             msg = f"{self.name if self is _SCORES else f'values of {self.name}'} {said}"
             raise UnusableScoresError(msg)
-        return values.clip(self.least, self.most)
+        return values if self.least <= lowest and highest <= self.most else values.clip(self.least, self.most)
 
 
 _SCORES = _Output("scores")
@@ -135,11 +139,21 @@ class Ports:
         UnusableScoresError
             If one is of another shape, or its values are not finite or out of bounds.
         """
+        if self._all_between_0_and_1(answers, images):
+            return Predictions(**dict(zip(self.outputs, answers, strict=True)))
         usable = {
             one.name: one.usable(values, (images, *self._shape(one)))
             for one, values in zip(self._outputs, answers, strict=True)
         }
         return Predictions(**usable)
+
+    def _all_between_0_and_1(self, answers: list[NDArray[np.float32]], images: int) -> bool:
+        """Whether all is well at first sight, as it is nearly always: no output has narrower bounds."""
+        if any(values.shape != (images, *self._shape(one)) for one, values in zip(self._outputs, answers, strict=True)):
+            return False
+        every = np.concatenate([values.ravel() for values in answers])
+        # Neither is true of NaN.
+        return bool(every.min() >= 0 and every.max() <= 1)
 
     def _shape(self, output: _Output) -> tuple[int, ...]:
         return (self._columns,) if output.of_columns else ()

@@ -8,6 +8,7 @@ and ends with exit status 2.
     StartRefusedError
     ├── ModelRefusedError     the model folder, its card or its ONNX file
     ├── DeviceRefusedError    the execution provider asked for doesn't come up
+    ├── WorkerRefusedError    a process that runs the network doesn't come up
     ├── KeysRefusedError      the file of API keys
     └── AddressRefusedError   the address to listen on
 """
@@ -25,9 +26,22 @@ class DeviceRefusedError(StartRefusedError):
     """The execution provider asked for doesn't come up on this machine."""
 
 
+class WorkerRefusedError(StartRefusedError):
+    """A worker ended before it was ready; the log has what it said."""
+
+    def __init__(self, message: str = "a worker ended before it was ready: its last words are in the log") -> None:
+        super().__init__(message)
+
+
 class KeysRefusedError(StartRefusedError):
     """The file of API keys can't be read."""
 
 
 class AddressRefusedError(StartRefusedError):
     """The address can't be listened on: it is another's, or not this machine's."""
+
+
+def refusals() -> dict[str, type[StartRefusedError]]:
+    """Return the refusals by their names, for those that come from a worker."""
+    found: list[type[StartRefusedError]] = [StartRefusedError, *StartRefusedError.__subclasses__()]
+    return {each.__name__: each for each in found}

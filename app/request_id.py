@@ -1,20 +1,42 @@
 """Each request has an id: in the header ``X-Request-ID`` of its answer, and in every line that is logged for it."""
 
 import logging
+import random
 import re
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HEADER = "X-Request-ID"
-_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HEADER = b"x-request-id"
+_SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 
 
+def id_of(scope: Scope) -> bytes:
+    """Return the id that came in with a request where it is sane, and a new one where it isn't."""
+    asked = next((value for name, value in scope["headers"] if name == HEADER), b"")
+    return asked if _SANE.fullmatch(asked) else b"%032x" % random.getrandbits(128)
+
+
+def current_id() -> str:
+    """Return the id of the request that is served; ``-`` outside of one."""
+    return _current.get()
+
+
+@contextmanager
+def as_current(request_id: bytes) -> Iterator[None]:
+    """Serve the request with this id in the ``with`` block."""
+    token = _current.set(request_id.decode())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 class RequestId:
-    """Middleware: takes over the id that came in where it is sane, and makes one up where it isn't."""
+    """Middleware: gives each answer the id of its request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,26 +46,23 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = Headers(scope=scope).get(HEADER, "")
-        request_id = asked if _SANE.fullmatch(asked) else uuid.uuid4().hex
+        request_id = id_of(scope)
+        header = (HEADER, request_id)
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message.setdefault("headers", [])
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        token = _current.set(request_id)
-        try:
+        with as_current(request_id):
             await self._app(scope, receive, marked)
-        finally:
-            _current.reset(token)
 
 
 class RequestIdFilter(logging.Filter):
     """Gives each log record the id of the request that it was logged for, ``-`` outside of one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Set ``record.request_id``; let every record through."""
-        record.request_id = _current.get()
+        """Set ``record.request_id``, unless whoever logged did; let every record through."""
+        if not hasattr(record, "request_id"):
+            record.request_id = _current.get()
         return True

@@ -17,9 +17,9 @@ from fastapi import FastAPI
 from app.ending import end_now
 from app.lifecycle import Lifecycle, State
 from app.listening import url_of
-
-HEADER_BYTES = 64 * 1024
-"""How much of a request's head is kept while its end is awaited."""
+from app.main import front_of
+from app.processes import kill_workers
+from app.protocol import Protocol
 
 REPEAT_SECONDS = 0.3
 """A signal that comes again this soon is the same one: make and process managers pass on what the whole group got."""
@@ -60,6 +60,8 @@ class Server(uvicorn.Server):
                 return
             _log.warning("%s again: ending now", name)
             # From here and not after `run`, which waits for open connections, and for a model that is being loaded.
+            # A worker that hangs would be left behind.
+            kill_workers()
             end_now(128 + sig)
         # While starting there is nothing to be served on.
         seconds = self._drain_seconds if self._lifecycle.state is State.READY else 0.0
@@ -76,16 +78,17 @@ class Server(uvicorn.Server):
 
 def server_of(app: FastAPI) -> Server:
     """Return the server of an application that `create_app` made."""
+    service = app.state.service
     config = uvicorn.Config(
-        app,
-        # httptools, uvicorn's first choice, gives up on the body of a request that offers `Upgrade: h2c`, as Java's
-        # HttpClient and `curl --http2` do, and has no bound on the bytes of headers.
-        http="h11",
-        h11_max_incomplete_event_size=HEADER_BYTES,
+        front_of(app),
+        http=Protocol,
         # There are none here, and a request that asks for one is a request like any other.
         ws="none",
         server_header=False,
+        # Nothing here depends on the client's address or on what a proxy says of it.
+        proxy_headers=False,
+        # A line for each request would cost more than all else that is done for it in this thread.
+        access_log=service.settings.log_level == "debug",
         log_config=None,
     )
-    service = app.state.service
     return Server(config, service.lifecycle, service.settings.drain_seconds)

@@ -1,30 +1,31 @@
 """What the routes work with: the verified model, who is let in, how much is in service, and the state of it all."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
+
+from starlette.types import Scope
 
 from app.admission import Admission
 from app.bodies import BodyLimits
-from app.classify import Classifier
-from app.devices import Device, choose
 from app.errors import InvalidRequestError, NotReadyError
-from app.keys import ApiKeys
+from app.keys import ApiKeys, shown_key
 from app.lifecycle import Lifecycle, State
-from app.loading import load_model
-from app.model import Model
 from app.model_folder import ModelFolder
+from app.pool import Pool
+from app.processes import STARTER
 from app.refusals import StartRefusedError
 from app.settings import Settings
+from app.starting import Running, start_of
+from app.worker_link import Starter
 from galaxytree.views import Views
 
 _log = logging.getLogger(__name__)
 
 FULL = "full"
-
-Load = Callable[[ModelFolder, Device, Settings], Model]
 
 
 @dataclass
@@ -35,28 +36,26 @@ class Service:
     ----------
     settings, folder, keys
         What the service was started with, all of it verified; no keys: it is open to everyone.
-    device
-        Where the network is to run; where it does run, the model says.
     admission
         How much is in service.
-    load
-        How the verified model is loaded and warmed up.
+    starter
+        Starts the workers.
     lifecycle
         Whether the service is starting, ready or draining.
     """
 
     settings: Settings
     folder: ModelFolder
-    device: Device
     keys: ApiKeys | None
     admission: Admission
-    load: Load = load_model
+    starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    _classifier: Classifier | None = None
+    _running: Running | None = None
+    _pool: Pool | None = None
     _loading: asyncio.Task[None] | None = None
 
     @classmethod
-    def prepare(cls, settings: Settings, load: Load = load_model) -> Self:
+    def prepare(cls, settings: Settings, starter: Starter = STARTER) -> Self:
         """Check what is cheap to check, before anyone can connect.
 
         Raises
@@ -65,27 +64,44 @@ class Service:
             If the service can't start as it is set; the message says what to do.
         """
         folder = ModelFolder.open(settings.model)
-        device = choose(settings.device)
         keys = ApiKeys.of(settings)
-        admission = Admission(settings.queue_images, settings.queue_bytes, settings.retry_after_seconds)
-        return cls(settings, folder, device, keys, admission, load)
+        admission = Admission(
+            settings.queue_images, settings.queue_bytes, settings.retry_after_seconds, settings.bulk_share
+        )
+        return cls(settings, folder, keys, admission, starter)
 
-    @property
+    @cached_property
+    def _most_views(self) -> int:
+        return self.settings.most_views
+
+    @cached_property
     def body_limits(self) -> BodyLimits:
         """What the body of one image may take."""
         return BodyLimits(self.settings.max_image_bytes, self.settings.body_timeout_seconds)
 
     @property
-    def classifier(self) -> Classifier:
-        """What classifies images; NotReadyError while the model isn't loaded."""
-        if self._classifier is None:
+    def pool(self) -> Pool:
+        """The workers; NotReadyError while they aren't ready."""
+        if self._pool is None or self._running is None:
             raise self.not_ready(State.STARTING)
-        return self._classifier
+        return self._pool
+
+    @property
+    def running(self) -> Running:
+        """What the workers run; NotReadyError while they aren't ready."""
+        if self._running is None:
+            raise self.not_ready(State.STARTING)
+        return self._running
+
+    def authorize(self, scope: Scope) -> None:
+        """Let a caller through who shows a valid key, or everyone where no keys are set; else UnauthorizedError."""
+        if self.keys is not None:
+            _log.debug("key of %s", self.keys.check(shown_key(scope)).name)
 
     def views(self, asked: Views | None) -> Views:
         """Return how many views an image gets of which so many are asked; InvalidRequestError if they don't fit."""
         views = asked or self.settings.views
-        if views > self.settings.most_views:
+        if views > self._most_views:
             msg = f"This service has no room for {views} views of an image (max_batch, queue_images); ask for views=1."
             raise InvalidRequestError(msg)
         return views
@@ -103,30 +119,41 @@ class Service:
             raise self.not_ready(FULL)
 
     async def start(self) -> None:
-        """Load the model in the background."""
-        _log.info("%s runs: %s", self.device.provider, self.device.why)
+        """Start the workers in the background."""
         if self.keys is None:
             _log.warning("open to everyone: no API keys are set (api_keys_file)")
-        self._loading = asyncio.create_task(self._load())
+        self._pool = Pool(
+            start_of(self.settings),
+            self.starter,
+            self.lifecycle.fail,
+            self.settings.request_timeout_seconds,
+            self.settings.retry_after_seconds,
+        )
+        self._loading = asyncio.create_task(self._load(self._pool))
 
-    async def _load(self) -> None:
+    async def _load(self, pool: Pool) -> None:
         card = self.folder.card
         try:
-            model = await asyncio.to_thread(self.load, self.folder, self.device, self.settings)
+            running = await pool.open()
         except StartRefusedError as error:
             self.lifecycle.fail(str(error))
             return
-        except Exception as error:  # noqa: BLE001 (without a model there is no service, whatever failed)
-            _log.exception("the model could not be loaded")
-            self.lifecycle.fail(f"the model could not be loaded ({error})")
+        except Exception as error:  # noqa: BLE001 (without workers there is no service, whatever failed)
+            _log.exception("the workers could not be started")
+            self.lifecycle.fail(f"the workers could not be started ({error})")
             return
-        self._classifier = Classifier(model, self.settings)
+        self._running = running
+        # What is here now stays: the collector need not look at it again, which would hold up requests.
+        gc.collect()
+        gc.freeze()
         self.lifecycle.ready()
-        _log.info("ready: %s %s on %s", card.name, card.version, model.device.provider)
+        _log.info("%s runs: %s", running.provider, running.why)
+        _log.info("%s: %s", running.precision, running.why_precision)
+        _log.info("ready: %s %s on %s, %s", card.name, card.version, running.provider, running.precision)
 
     async def stop(self) -> None:
         """Let everything go."""
         if self._loading is not None:
             await self._loading
-        if self._classifier is not None:
-            self._classifier.close()
+        if self._pool is not None:
+            await self._pool.close()

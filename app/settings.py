@@ -42,6 +42,14 @@ class Settings(BaseSettings):
             "where it does, else the CPU, and says which and why",
         ),
     ] = "auto"
+    precision: Annotated[
+        Literal["auto", "fp32", "int8"],
+        Field(
+            title="Precision",
+            description="In which the network computes. int8 is for CPUs, and more than twice as fast; auto takes it "
+            "there if the model has it and its card says that it costs next to no accuracy",
+        ),
+    ] = "auto"
     views: Annotated[
         Views,
         Field(
@@ -85,6 +93,16 @@ class Settings(BaseSettings):
             gt=0,
         ),
     ] = 256 * MIB
+    bulk_share: Annotated[
+        float,
+        Field(
+            title="Share of bulk requests",
+            description="Part of queue_images up to which requests with priority=bulk are let in; the rest is kept "
+            "for others",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.75
     request_timeout_seconds: Annotated[
         float,
         Field(
@@ -104,16 +122,18 @@ class Settings(BaseSettings):
         int,
         Field(
             title="Largest batch",
-            description="Images that the network scores in one run, at most, each counted once a view",
-            gt=0,
+            description="Images that the network scores in one run, at most, each counted once a view; 0 for 8 on a "
+            "CPU, where larger ones gain nothing, and 64 on a GPU",
+            ge=0,
             le=4096,
         ),
-    ] = 32
-    threads: Annotated[
+    ] = 0
+    workers: Annotated[
         int,
         Field(
-            title="Threads",
-            description="Threads that decode images, and as many that run the network on a CPU; 0 for one a core",
+            title="Workers",
+            description="On a CPU, processes that decode images and run the network, each on one core; on a GPU, "
+            "threads that decode; 0 for one a core",
             ge=0,
             le=1024,
         ),
@@ -143,7 +163,7 @@ class Settings(BaseSettings):
     @property
     def most_views(self) -> int:
         """How many views of one image there is room for."""
-        return min(MOST_VIEWS, self.max_batch, self.queue_images)
+        return min(MOST_VIEWS, self.max_batch or MOST_VIEWS, self.queue_images)
 
     @model_validator(mode="after")
     def _its_views_fit(self) -> Self:

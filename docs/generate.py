@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -110,6 +111,8 @@ def card() -> str:
 def _card(folder: Path) -> str:
     model = ModelCard.read(folder)
     network, metrics = model.network, model.metrics
+    smoothing = (model.provenance.get("calibration") or {}).get("smoothing")
+    smoothed = f", smoothed by ({smoothing:g}, {1 - 2 * smoothing:g}, {smoothing:g})" if smoothing else ""
     lines = [
         f"### {model.name} {model.version}",
         "",
@@ -117,7 +120,7 @@ def _card(folder: Path) -> str:
         (
             f"- **Input**: the central {model.framing.field:.4f} of the shorter side, scaled to "
             f"{model.framing.size} x {model.framing.size} px; the network looks at the inner {network['crop']} px at "
-            f"{network['resolution']} px."
+            f"{network['resolution']} px{smoothed}."
         ),
         (
             f"- **Network**: {network['architecture']}, {network['parameters'] / 1e6:.2f} million parameters, "
@@ -138,55 +141,104 @@ def _card(folder: Path) -> str:
 
 
 def _figures(model: ModelCard) -> list[str]:
-    """Return what was measured, as far as the model has it."""
-    metrics, questions = model.metrics, load_tree(model.tree).questions
+    """Return what was measured, as far as the model has it, of its int8 file too."""
+    metrics, int8 = model.metrics, model.int8
     eight = metrics.get("eight_views")
     views = f"**RMSE {metrics['rmse']:.4f}** with one view" + (f", **{eight['rmse']:.4f}** with eight" if eight else "")
-    lines = [
-        f"Measured with `{metrics['command']}` on {metrics['split']}: {views}.",
-        "",
-        "| question | RMSE | "
-        + ("eight views | " if eight else "")
-        + "agrees with the volunteers' majority, where most were asked |",
-        "|---|---|---|---|" if eight else "|---|---|---|",
-    ]
-    for question in questions:
-        agrees = metrics["agreement_with_majority"].get(question.id)
-        part = f"{agrees['part']:.1%} of {agrees['galaxies']} galaxies" if agrees else "nobody was asked"
-        errors = [metrics["rmse_by_question"], *([eight["rmse_by_question"]] if eight else [])]
-        shown = " | ".join(f"{each[question.id]:.4f}" for each in errors)
-        lines.append(f"| {question.id} {question.text} | {shown} | {part} |")
-    if bars := metrics.get("error_bars"):
-        promised = " | ".join(
-            f"{part:.0%} interval, {views}" for views in ("one view", "eight") for part in bars["promised"]
-        )
+    lines = [f"Measured with `{metrics['command']}` on {metrics['split']}: {views}.", ""]
+    measured = {"": metrics}
+    if int8 is not None and int8.metrics:
+        measured["int8, "] = int8.metrics
+        used = "used on CPUs unless told otherwise" if int8.by_default else "used where it is asked for"
         lines += [
-            "",
             (
-                "For what part of galaxies and answers the vote fraction lies within the error bars; for a question, "
-                "where the scores give it a weight over 0.1:"
+                f"The int8 file, measured with `{int8.metrics['command']}`: **RMSE {int8.metrics['rmse']:.4f}** with "
+                f"one view ({int8.rmse_rise:+.6f} to that of `model.onnx`), "
+                f"**{int8.metrics['eight_views']['rmse']:.4f}** with eight; {used}. How it was made: "
+                f"{_text(int8.provenance)}"
             ),
             "",
-            f"| answers | {promised} | number |",
-            "|---|---|---|---|---|---|",
         ]
-        for name, one in bars["one_view"].items():
-            if one["held"]:
-                held = [*one["held"], *(bars["eight_views"][name]["held"] or ())]
-                lines.append(f"| {name} | {' | '.join(f'{part:.1%}' for part in held)} | {one['votes']} |")
-    if flagged := metrics.get("out_of_domain"):
-        # Cards of models from before there were two have the one column.
-        columns = {"flagged": "one view", "flagged_with_eight_views": "eight views"}
-        shown = [name for name in columns if name in flagged["validation"]]
-        lines += [
-            "",
-            "What part is flagged as out of domain:",
-            "",
-            f"| pictures | {' | '.join(columns[name] for name in shown)} | number |",
-            f"|---|{'---|' * len(shown)}---|",
-        ]
-        for what, each in flagged.items():
-            lines.append(f"| {what} | {' | '.join(f'{each[name]:.1%}' for name in shown)} | {each['pictures']} |")
+    lines += _by_question_of(model, measured)
+    if "error_bars" in metrics:
+        lines += _coverage({name: each["error_bars"] for name, each in measured.items()})
+    if "out_of_domain" in metrics:
+        lines += _flagged({name: each["out_of_domain"] for name, each in measured.items()})
+    return lines
+
+
+def _by_question_of(model: ModelCard, measured: dict[str, Any]) -> list[str]:
+    """Return RMSE and agreement of each question; `measured` holds the figures of each file by what it is called."""
+    columns = {f"{name}{views}": each for name, one in measured.items() for views, each in _in_views(one).items()}
+    names = " | ".join(["RMSE", *list(columns)[1:]])
+    lines = [
+        f"| question | {names} | agrees with the volunteers' majority, where most were asked |",
+        f"|---|{'---|' * len(columns)}---|",
+    ]
+    for question in load_tree(model.tree).questions:
+        agrees = model.metrics["agreement_with_majority"].get(question.id)
+        part = f"{agrees['part']:.1%} of {agrees['galaxies']} galaxies" if agrees else "nobody was asked"
+        shown = " | ".join(f"{each['rmse_by_question'][question.id]:.4f}" for each in columns.values())
+        lines.append(f"| {question.id} {question.text} | {shown} | {part} |")
+    return lines
+
+
+def _in_views(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures in one view, and in eight if there are."""
+    return {"one view": metrics} | ({"eight views": metrics["eight_views"]} if "eight_views" in metrics else {})
+
+
+def _coverage(measured: dict[str, Any]) -> list[str]:
+    """Return for what parts of the votes error bars hold."""
+    promised = [
+        f"{part:.0%} interval, {name}{views}"
+        for name, bars in measured.items()
+        for views in ("one view", "eight")
+        for part in bars["promised"]
+    ]
+    lines = [
+        "",
+        (
+            "For what part of galaxies and answers the vote fraction lies within the error bars; for a question, "
+            "where the scores give it a weight over 0.1:"
+        ),
+        "",
+        f"| answers | {' | '.join(promised)} | number |",
+        f"|---|{'---|' * len(promised)}---|",
+    ]
+    first = next(iter(measured.values()))["one_view"]
+    for name, one in first.items():
+        if one["held"]:
+            held = [
+                part
+                for bars in measured.values()
+                for views in ("one_view", "eight_views")
+                for part in bars[views][name]["held"] or ()
+            ]
+            lines.append(f"| {name} | {' | '.join(f'{part:.1%}' for part in held)} | {one['votes']} |")
+    return lines
+
+
+def _flagged(measured: dict[str, Any]) -> list[str]:
+    """Return what part of pictures is flagged."""
+    # Cards of models from before there were two have the one column.
+    views = {"flagged": "one view", "flagged_with_eight_views": "eight views"}
+    columns = {
+        f"{name}{said}": (flagged, key)
+        for name, flagged in measured.items()
+        for key, said in views.items()
+        if key in flagged["validation"]
+    }
+    lines = [
+        "",
+        "What part is flagged as out of domain:",
+        "",
+        f"| pictures | {' | '.join(columns)} | number |",
+        f"|---|{'---|' * len(columns)}---|",
+    ]
+    for what, each in next(iter(measured.values())).items():
+        parts = " | ".join(f"{flagged[what][key]:.1%}" for flagged, key in columns.values())
+        lines.append(f"| {what} | {parts} | {each['pictures']} |")
     return lines
 
 

@@ -4,19 +4,8 @@ This package is what everyone shares and what a user installs on a laptop. It im
 the training package (``training``), and neither FastAPI, ONNX Runtime nor PyTorch.
 """
 
-from galaxytree.client import (
-    Client,
-    EngineError,
-    GalaxytreeError,
-    ImageRefusedError,
-    ProblemError,
-    RequestRefusedError,
-    ServiceFailedError,
-    TryLaterError,
-    UnauthorizedError,
-    UnexpectedAnswerError,
-    UnreachableError,
-)
+from typing import TYPE_CHECKING, Any
+
 from galaxytree.decision_tree import (
     Answer,
     DecisionTree,
@@ -28,6 +17,21 @@ from galaxytree.decision_tree import (
 )
 from galaxytree.schemas import Classification, Problem
 from galaxytree.summary import summarise
+
+if TYPE_CHECKING:
+    from galaxytree.client import (
+        Client,
+        EngineError,
+        GalaxytreeError,
+        ImageRefusedError,
+        ProblemError,
+        RequestRefusedError,
+        ServiceFailedError,
+        TryLaterError,
+        UnauthorizedError,
+        UnexpectedAnswerError,
+        UnreachableError,
+    )
 
 __all__ = [
     "Answer",
@@ -52,3 +56,13 @@ __all__ = [
     "summarise",
     "tree_names",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever the client has of that name)
+    """Load the client when it is first asked for: the service, each of whose processes would hold it, never does."""
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from galaxytree import client  # noqa: PLC0415 (see above)
+
+    return getattr(client, name)

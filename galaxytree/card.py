@@ -10,9 +10,36 @@ from galaxytree.imaging import Framing
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"
+"""The same network in 8 bit integers, for CPUs: the same input, outputs and metadata, and ``precision`` = "int8"."""
+
+MOST_RISE = 0.0003
+"""The most by which quantisation may raise the RMSE on the validation split (a share, 0 to 1) for the int8 file to be
+the one that is used on CPUs without being asked for."""
 
 SHIPPED_MODEL = "galaxytree-lite2"
 """Name of the model that ships with galaxytree, and of its folder; others may lie beside it."""
+
+
+class Int8(BaseModel):
+    """What is to be known of a model's int8 file: what it was made with, and what it costs in accuracy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of model.int8.onnx, in hexadecimal")]
+    rmse_rise: Annotated[
+        float | None,
+        Field(allow_inf_nan=False, description="RMSE on the validation split over that of model.onnx; null: unknown"),
+    ]
+    metrics: Annotated[
+        dict[str, Any], Field(description="Figures on the validation split, and the command they come from")
+    ]
+    provenance: Annotated[dict[str, Any], Field(description="Images it was calibrated on, method, settings, versions")]
+
+    @property
+    def by_default(self) -> bool:
+        """Whether the int8 file is to be used on CPUs without being asked for: a known rise, `MOST_RISE` at most."""
+        return self.rmse_rise is not None and self.rmse_rise <= MOST_RISE
 
 
 class ModelCard(BaseModel):
@@ -37,6 +64,7 @@ class ModelCard(BaseModel):
     citations: Annotated[tuple[str, ...], Field(description="What to cite when you publish scores of this model")]
     licence: Annotated[str, Field(description="Licence of the weights, and terms of the data they come from")]
     limits: Annotated[str, Field(description="Where the model was not measured")]
+    int8: Annotated[Int8 | None, Field(description="The int8 file beside model.onnx; null if there is none")] = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from galaxytree.layout import Layout
+
 Floats = TypeVar("Floats", np.float32, np.float64)
 
 END = "end"
@@ -168,6 +170,14 @@ class DecisionTree(_Value):
         ids = TopologicalSorter(self._links()["add up to answers of"]).static_order()
         return tuple(self.question(each) for each in ids)
 
+    @cached_property
+    def _layout(self) -> Layout:
+        return Layout.of(
+            [len(question.answers) for question in self.questions],
+            [None if question.parent is None else self.index[question.parent] for question in self.questions],
+            [question.independent for question in self.questions],
+        )
+
     def question(self, question_id: str) -> Question:
         """Return the question of this id; KeyError if there is none."""
         return self._by_id[question_id]
@@ -201,21 +211,16 @@ class DecisionTree(_Value):
         ValueError
             If the last axis does not hold one entry an answer, or the array has neither one nor two axes.
         """
-        rows = np.maximum(np.nan_to_num(self._rows(raw), nan=0.0, posinf=np.inf, neginf=0.0), 0.0)
-        scores = np.empty_like(rows)
-        for question in self.order:
-            columns = self.slices[question.id]
-            if question.independent:
-                scores[..., columns] = np.minimum(rows[..., columns], 1.0)
-            else:
-                scores[..., columns] = _shares(rows[..., columns]) * self._weight(question, scores)
-        return scores.astype(raw.dtype)
+        # Of a number and NaN `fmax` takes the number; adding 0 takes the sign from -0.
+        evidence = np.fmax(self._rows(raw), 0.0) + 0.0
+        shares = self._layout.shares(evidence)
+        if self._layout.independent.any():
+            shares = np.where(self._layout.independent, np.minimum(evidence, 1.0), shares)
+        return self._layout.descend(shares).astype(raw.dtype, copy=False)
 
     def weights(self, scores: NDArray[Floats]) -> NDArray[Floats]:
         """Return what each question's scores are to add up to; shape [questions] or [N, questions]."""
-        rows = self._rows(scores)
-        weights = [self._weight(question, rows) for question in self.questions]
-        return np.concatenate(weights, axis=-1).astype(scores.dtype)
+        return self._layout.weights(self._rows(scores)).astype(scores.dtype)
 
     def violations(self, scores: NDArray[Floats]) -> NDArray[Floats]:
         """Return each question's sum of scores less its weight; 0 for independent fractions.
@@ -229,13 +234,9 @@ class DecisionTree(_Value):
         array, shape [questions] or [N, questions], same dtype
         """
         rows = self._rows(scores)
-        excess = [
-            np.zeros_like(rows[..., :1])
-            if question.independent
-            else rows[..., self.slices[question.id]].sum(axis=-1, keepdims=True) - self._weight(question, rows)
-            for question in self.questions
-        ]
-        return np.concatenate(excess, axis=-1).astype(scores.dtype)
+        excess = self._layout.sums(rows) - self._layout.weights(rows)
+        free = self._layout.independent[self._layout.starts]
+        return np.where(free, 0.0, excess).astype(scores.dtype)
 
     def check(self, scores: NDArray[Floats], tolerance: float = 1e-6) -> None:
         """Hold scores against every sum of the tree.
@@ -272,10 +273,8 @@ class DecisionTree(_Value):
         array of the same shape and dtype
         """
         rows = self._rows(scores)
-        fractions = np.zeros_like(rows)
-        for question in self.questions:
-            columns, weight = self.slices[question.id], self._weight(question, rows)
-            np.divide(rows[..., columns], weight, out=fractions[..., columns], where=weight > 0)
+        weights = self._layout.weights(rows)[..., self._layout.question_of]
+        fractions = np.divide(rows, weights, out=np.zeros_like(rows), where=weights > 0)
         return np.minimum(fractions, 1.0).astype(scores.dtype)
 
     def scores(self, fractions: NDArray[Floats]) -> NDArray[Floats]:
@@ -284,12 +283,7 @@ class DecisionTree(_Value):
         Nothing is normalised: fractions that do not add up to 1 give scores that do not add up, and NaN stays NaN in
         every score that depends on it.
         """
-        rows = self._rows(fractions)
-        scores = np.empty_like(rows)
-        for question in self.order:
-            columns = self.slices[question.id]
-            scores[..., columns] = rows[..., columns] * self._weight(question, scores)
-        return scores.astype(fractions.dtype)
+        return self._layout.descend(self._rows(fractions)).astype(fractions.dtype)
 
     def path(self, scores: NDArray[Floats]) -> list[str]:
         """Follow the likeliest answer of each question from the first one to the end.
@@ -323,28 +317,11 @@ class DecisionTree(_Value):
         """Return the `path` of each row; shape [N, columns]."""
         return [self.path(row) for row in scores]
 
-    def _weight(self, question: Question, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        if question.parent is None:
-            return np.ones_like(scores[..., :1])
-        position = self.index[question.parent]
-        return scores[..., position : position + 1]
-
     def _rows(self, values: NDArray[Floats]) -> NDArray[np.float64]:
         if values.ndim not in (1, 2) or values.shape[-1] != len(self.columns):
             msg = f"{self.name} has {len(self.columns)} scores; an array of shape {list(values.shape)} does not fit"
             raise ValueError(msg)
-        return values.astype(np.float64)
-
-
-def _shares(evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Divide non-negative numbers by their sum along the last axis, whatever their size."""
-    largest = evidence.max(axis=-1, keepdims=True)
-    evidence = np.where(np.isinf(largest), np.isinf(evidence), evidence)
-    # Dividing by the largest first keeps sums of huge or denormal numbers from overflowing or losing their digits.
-    largest = evidence.max(axis=-1, keepdims=True)
-    relative = np.divide(evidence, largest, out=np.ones_like(evidence), where=largest > 0)
-    shares: NDArray[np.float64] = relative / relative.sum(axis=-1, keepdims=True)
-    return shares
+        return values.astype(np.float64, copy=False)
 
 
 _TABLES = files("galaxytree") / "trees"

@@ -49,8 +49,11 @@ class Png:
         found = Image.Image.getexif(self._image).get(ORIENTATION)
         return found if isinstance(found, int) else None
 
-    def decode(self) -> NDArray[np.uint8]:
-        """Decode the pixels as they are stored, to RGB: uint8 [height, width, 3]; an error if they are damaged."""
+    def decode(self, _reduction: int = 1) -> NDArray[np.uint8]:
+        """Decode the pixels as they are stored, to RGB: uint8 [height, width, 3]; an error if they are damaged.
+
+        PNGs can't be decoded at a part of their size.
+        """
         _hold_whole(self._data)
         return np.asarray(_to_rgb(self._image))
 

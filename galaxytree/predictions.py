@@ -1,7 +1,8 @@
 """What a network says of images, before it is put into words; and what several views of one image come to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,28 +29,29 @@ def flagged(out_of_domain: float | None) -> bool:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What a network says of one image, averaged over its views.
+class Averages:
+    """What a network says of some images, one row an image, each averaged over its views.
 
     Attributes
     ----------
     scores
-        float64, shape [columns].
+        float64, shape [M, columns].
     uncertainty
-        float64, shape [columns]: see `UNCERTAINTY`; None of a network that doesn't say.
+        float64, shape [M, columns]: see `UNCERTAINTY`; None of a network that doesn't say.
     uncertainty_95
-        float64, shape [columns]: see `UNCERTAINTY_95`; None of a network that doesn't say.
+        float64, shape [M, columns]: see `UNCERTAINTY_95`; None of a network that doesn't say.
     out_of_domain
-        From 0 to 1: how unlike the images that the network was trained on this one is; None of one that doesn't say.
+        float64, shape [M], from 0 to 1: how unlike the images that the network was trained on each one is; None of a
+        network that doesn't say.
     views
-        How many views it was averaged over.
+        How many views each image was averaged over.
     """
 
     scores: NDArray[np.float64]
     uncertainty: NDArray[np.float64] | None = None
     uncertainty_95: NDArray[np.float64] | None = None
-    out_of_domain: float | None = None
-    views: int = 1
+    out_of_domain: NDArray[np.float64] | None = None
+    views: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class Predictions:
     scores
         float32, shape [N, columns].
     uncertainty, uncertainty_95
-        float32, shape [N, columns], or None; see `Prediction`.
+        float32, shape [N, columns], or None; see `Averages`.
     out_of_domain
-        float32, shape [N], or None; see `Prediction`.
+        float32, shape [N], or None; see `Averages`.
     """
 
     scores: NDArray[np.float32]
@@ -71,27 +73,49 @@ class Predictions:
     uncertainty_95: NDArray[np.float32] | None = None
     out_of_domain: NDArray[np.float32] | None = None
 
-    def over_views(self, rows: slice = slice(None)) -> Prediction:
-        """Average the rows that are views of one image; all of them if not told which.
+    def over_views(self, views: Sequence[int] | None = None) -> Averages:
+        """Average the rows that are views of one image.
 
         Scores and `out_of_domain` become their mean, and uncertainties their root mean square: the views see the same
         picture, so that their errors are common and don't average out. Averages of consistent scores are consistent,
         since all sums of a decision tree are linear in the scores.
 
         Averages are taken in float64, in which the order of the views makes no difference to speak of.
+
+        Parameters
+        ----------
+        views
+            How many rows each image has, in their order; all rows are of one image if not given.
         """
+        counts = (len(self.scores),) if views is None else tuple(views)
+        if len(counts) == len(self.scores):
+            return self._as_they_are(counts)
+        starts = [0, *accumulate(counts)]
 
         def average(output: str) -> NDArray[np.float64] | None:
-            views: NDArray[np.float32] | None = getattr(self, output)
-            return None if views is None else AVERAGES[output](views[rows])
+            rows: NDArray[np.float32] | None = getattr(self, output)
+            if rows is None:
+                return None
+            return np.stack([AVERAGES[output](rows[start:end]) for start, end in pairwise(starts)])
 
-        unlike = average("out_of_domain")
-        return Prediction(
-            AVERAGES["scores"](self.scores[rows]),
-            uncertainty=average("uncertainty"),
-            uncertainty_95=average("uncertainty_95"),
-            out_of_domain=None if unlike is None else float(unlike),
-            views=len(self.scores[rows]),
+        return Averages(
+            np.asarray(average("scores")),
+            average("uncertainty"),
+            average("uncertainty_95"),
+            average("out_of_domain"),
+            counts,
+        )
+
+    def _as_they_are(self, counts: tuple[int, ...]) -> Averages:
+        def as_float64(rows: NDArray[np.float32] | None) -> NDArray[np.float64] | None:
+            return None if rows is None else rows.astype(np.float64)
+
+        return Averages(
+            self.scores.astype(np.float64),
+            as_float64(self.uncertainty),
+            as_float64(self.uncertainty_95),
+            as_float64(self.out_of_domain),
+            counts,
         )
 
 

@@ -1,21 +1,10 @@
 """What travels on the wire, used by the service and by the client."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from galaxytree.decision_tree import Answer, DecisionTree
-from galaxytree.predictions import FLAGGED_ABOVE, UNCERTAINTY, UNCERTAINTY_95, Prediction, flagged
-from galaxytree.summary import summarise
-
-DECIMALS = 8
-"""Scores are written with so many decimals: sums of eleven of them still hold to far better than 1e-6."""
-
-COARSE_DECIMALS = 6
-"""Error bars and `out_of_domain` are written with so many: they add up to nothing, but hold to 1e-5 however an image
-lies."""
+from galaxytree.predictions import FLAGGED_ABOVE, UNCERTAINTY, UNCERTAINTY_95, flagged
 
 
 class _Message(BaseModel):
@@ -110,70 +99,6 @@ class Classification(_Message):
     def flagged(self) -> bool:
         """Whether the picture is so unlike what the model knows that the answer is to be taken with care."""
         return flagged(self.out_of_domain)
-
-    @classmethod
-    def of(cls, tree: DecisionTree, prediction: Prediction, model: ModelName, image: ImageFacts, *, full: bool) -> Self:
-        """Put what a network says of one image into words.
-
-        Parameters
-        ----------
-        tree : DecisionTree
-        prediction : Prediction
-            Its scores add up to about what they should; they are normalised in float64, so that they do exactly.
-        model : ModelName
-        image : ImageFacts
-        full : bool
-            Whether to give questions, path and summary beside the scores.
-        """
-        exact = tree.normalise(prediction.scores)
-        unlike = None if prediction.out_of_domain is None else round(prediction.out_of_domain, COARSE_DECIMALS)
-        uncertainty, uncertainty_95 = (
-            None if values is None else _named(tree, values, COARSE_DECIMALS)
-            for values in (prediction.uncertainty, prediction.uncertainty_95)
-        )
-        return cls(
-            model=model,
-            image=image,
-            views=prediction.views,
-            scores=_named(tree, exact, DECIMALS),
-            uncertainty=uncertainty,
-            uncertainty_95=uncertainty_95,
-            out_of_domain=unlike,
-            questions=_questions(tree, exact, uncertainty or {}, uncertainty_95 or {}) if full else None,
-            path=tuple(tree.path(exact)) if full else None,
-            summary=summarise(tree, exact, unlike) if full else None,
-        )
-
-
-def _named(tree: DecisionTree, values: NDArray[np.float64], decimals: int) -> dict[str, float]:
-    return dict(zip(tree.columns, values.round(decimals).tolist(), strict=True))
-
-
-def _questions(
-    tree: DecisionTree, scores: NDArray[np.float64], uncertainty: dict[str, float], uncertainty_95: dict[str, float]
-) -> tuple[QuestionScores, ...]:
-    fractions, weights = tree.fractions(scores), tree.weights(scores)
-
-    def answer(one: Answer) -> AnswerScore:
-        place = tree.index[one.id]
-        return AnswerScore(
-            id=one.id,
-            label=one.label,
-            score=round(float(scores[place]), DECIMALS),
-            fraction=round(float(fractions[place]), DECIMALS),
-            uncertainty=uncertainty.get(one.id),
-            uncertainty_95=uncertainty_95.get(one.id),
-        )
-
-    return tuple(
-        QuestionScores(
-            id=question.id,
-            text=question.text,
-            weight=round(float(weight), DECIMALS),
-            answers=tuple(answer(one) for one in question.answers),
-        )
-        for question, weight in zip(tree.questions, weights, strict=True)
-    )
 
 
 class Health(_Message):

@@ -5,9 +5,10 @@ answers. How sure a phrase sounds depends on the margin between the two likelies
 """
 
 import string
+from collections.abc import Sequence
 from enum import IntEnum
+from functools import cache
 
-import numpy as np
 from numpy.typing import NDArray
 
 from galaxytree.decision_tree import DecisionTree, Floats, Question
@@ -58,9 +59,14 @@ def summarise(tree: DecisionTree, scores: NDArray[Floats], out_of_domain: float 
     -------
     str
     """
-    writer = _Writer(tree, tree.fractions(scores).astype(np.float64))
-    sentence = writer.fill(tree.sentence, Certainty.CLEAR)
-    text = sentence[0].upper() + sentence[1:] + "."
+    return sentence(tree, tree.fractions(scores).tolist(), out_of_domain)
+
+
+def sentence(tree: DecisionTree, fractions: Sequence[float], out_of_domain: float | None = None) -> str:
+    """Say the same of vote fractions, one a column."""
+    writer = _Writer(tree, fractions)
+    text = writer.fill(tree.sentence, Certainty.CLEAR)
+    text = text[0].upper() + text[1:] + "."
     if flagged(out_of_domain):
         text = f"{WARNING} {text}"
     if writer.split:
@@ -71,7 +77,7 @@ def summarise(tree: DecisionTree, scores: NDArray[Floats], out_of_domain: float 
 class _Writer:
     """Fills phrases in, and remembers on which topics the votes are split."""
 
-    def __init__(self, tree: DecisionTree, fractions: NDArray[np.float64]) -> None:
+    def __init__(self, tree: DecisionTree, fractions: Sequence[float]) -> None:
         self._tree = tree
         self._fractions = fractions
         self.split: list[str] = []
@@ -79,7 +85,7 @@ class _Writer:
     def fill(self, phrase: str, cover: Certainty) -> str:
         """Fill a phrase's placeholders; `cover` is the hedge said before it, which reaches as far as a semicolon."""
         text = ""
-        for literal, question_id, _, _ in string.Formatter().parse(phrase):
+        for literal, question_id in _parts(phrase):
             text += literal
             if ";" in literal:
                 cover = Certainty.CLEAR
@@ -91,9 +97,10 @@ class _Writer:
         own = self._fractions[self._tree.slices[question.id]]
         if question.independent:
             return _components(question, own)
-        first, second = np.argsort(-own, kind="stable")[:2]
+        # Of equal ones the first in the table; sorting keeps their order.
+        first, second = sorted(range(len(own)), key=own.__getitem__, reverse=True)[:2]
         answer, runner_up = question.answers[first], question.answers[second]
-        sure = certainty(float(own[first] - own[second]))
+        sure = certainty(own[first] - own[second])
         if sure is Certainty.SPLIT:
             self.split.append(answer.topic or runner_up.topic or question.topic)
         text = self.fill(answer.phrase, min(sure, cover))
@@ -104,11 +111,17 @@ class _Writer:
 _HEDGES = tuple(level.hedge for level in Certainty if level.hedge)
 
 
-def _components(question: Question, fractions: NDArray[np.float64]) -> str:
+@cache
+def _parts(phrase: str) -> tuple[tuple[str, str | None], ...]:
+    """Split a phrase of a tree's table into literal texts, each with the question whose phrase follows, if any does."""
+    return tuple((literal, question_id) for literal, question_id, _, _ in string.Formatter().parse(phrase))
+
+
+def _components(question: Question, fractions: Sequence[float]) -> str:
     """Enumerate independent components: those that most saw, and as uncertain those that about half saw."""
     shown = []
     for answer, fraction in zip(question.answers, fractions, strict=True):
-        margin = float(2 * fraction - 1)
+        margin = 2 * fraction - 1
         if margin > -SPLIT_MARGIN:
             shown.append(certainty(margin).hedge + answer.phrase)
     return _enumerate(shown) if shown else "nothing that most would agree on"

@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -17,16 +18,19 @@ import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
 
+from app.admission import Admission
 from app.devices import Device
 from app.lifecycle import Lifecycle
 from app.listening import listen, listening, url_of
 from app.loading import load_model
 from app.main import create_app
-from app.model import Model
+from app.model import Model, Precision
 from app.model_folder import ModelFolder
+from app.processes import WorkerThread
 from app.server import Server, server_of
-from app.service import Load
 from app.settings import Settings
+from app.starting import Start
+from app.worker import Load
 from galaxytree.predictions import Predictions
 
 PATIENCE_SECONDS = 60.0
@@ -50,6 +54,17 @@ def galaxytree(*words: str, **settings: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def refusal(**settings: str) -> str:
+    """Start the service, which is to end with one sentence; return that."""
+    ended = galaxytree("serve", **{"port": "0", "device": "cpu", **settings})
+    assert ended.returncode == 2, ended
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    return last
+
+
 @dataclass
 class Process:
     """A running ``galaxytree serve``."""
@@ -71,20 +86,12 @@ class Process:
         return self.popen.wait(PATIENCE_SECONDS)
 
 
-MODULE = ("-m", "galaxytree")
-
-
 @contextmanager
-def serving(
-    log_file: Path, program: tuple[str, ...] = MODULE, until: str = "ready: ", **settings: str
-) -> Iterator[Process]:
-    """Start ``galaxytree serve`` on a free port and wait until it is ready, or says something else in its log.
-
-    `program` is what Python is to run; a script may change the service before it calls the command line.
-    """
+def serving(log_file: Path, until: str = "ready: ", **settings: str) -> Iterator[Process]:
+    """Start ``galaxytree serve`` on a free port and wait until it is ready, or says something else in its log."""
     with log_file.open("wb") as log:
         popen = subprocess.Popen(
-            [sys.executable, *program, "serve", "--port", "0"],
+            [sys.executable, "-m", "galaxytree", "serve", "--port", "0"],
             env=environment(**{"drain_seconds": "0", "device": "cpu", **settings}),
             stdout=log,
             stderr=log,
@@ -114,35 +121,71 @@ def wait_for(condition: object, what: str, seconds: float = PATIENCE_SECONDS) ->
         time.sleep(0.01)
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started, and that are still there."""
+    found = []
+    for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(each) for each in tasks.read_text().split()]
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "XZ"
+
+
 class HeldModel(Model):
     """A real model whose runs wait for a gate, or fail when they are told to."""
 
-    def __init__(self, folder: ModelFolder, device: Device, threads: int = 1) -> None:
-        super().__init__(folder, device, threads)
+    def __init__(self, folder: ModelFolder, device: Device, threads: int = 1, precision: Precision = "auto") -> None:
+        super().__init__(folder, device, threads, precision)
         self.gate = threading.Event()
         self.gate.set()
         self.failing = False
         self.batches: list[int] = []
+        self.alone: list[bool] = []
         self.entered = threading.Event()
 
-    def predict(self, images: NDArray[np.uint8]) -> Predictions:
+    def predict(self, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
         self.batches.append(len(images))
+        self.alone.append(alone)
         self.entered.set()
         assert self.gate.wait(PATIENCE_SECONDS)
         if self.failing:
             msg = "out of luck at /secret/place"
             raise RuntimeError(msg)
-        return super().predict(images)
+        return super().predict(images, alone=alone)
+
+
+class Held:
+    """Loads models whose runs can be held, and remembers them: one for each worker."""
+
+    def __init__(self) -> None:
+        self.models: list[HeldModel] = []
+
+    def __call__(self, folder: ModelFolder, device: Device, start: Start) -> Model:
+        model = HeldModel(folder, device, start.cores, start.precision)
+        model.warm_up(start.views, start.batch_on(device.provider))
+        for noted in (model.batches, model.alone, model.entered):
+            noted.clear()
+        self.models.append(model)
+        return model
 
 
 @dataclass
 class Threaded:
-    """A service in a thread of this process."""
+    """A service in a thread of this process, whose workers are threads too."""
 
     app: FastAPI
     server: Server
     url: str
     port: int
+    load: Load
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -150,23 +193,22 @@ class Threaded:
         return found
 
     @property
-    def model(self) -> HeldModel:
-        found = self.app.state.service.classifier.model
-        assert isinstance(found, HeldModel)
+    def admission(self) -> Admission:
+        found: Admission = self.app.state.service.admission
         return found
 
-
-def load_held(folder: ModelFolder, device: Device, settings: Settings) -> Model:
-    """Load a model whose runs can be held."""
-    model = HeldModel(folder, device)
-    model.warm_up(settings.views, settings.max_batch)
-    return model
+    @property
+    def model(self) -> HeldModel:
+        """The model of the only worker."""
+        assert isinstance(self.load, Held)
+        (model,) = self.load.models
+        return model
 
 
 @contextmanager
 def threaded(settings: Settings, load: Load = load_model, *, ready: bool = True) -> Iterator[Threaded]:
     """Serve in a thread, over a real socket."""
-    app = create_app(settings, load=load)
+    app = create_app(settings, starter=partial(WorkerThread, load=load))
     server = server_of(app)
     with listening("127.0.0.1", 0) as sockets:
         url, port = url_of(sockets[0]), sockets[0].getsockname()[1]
@@ -177,8 +219,11 @@ def threaded(settings: Settings, load: Load = load_model, *, ready: bool = True)
             wait_for(lambda: server.started or not thread.is_alive(), "the server to listen")
             if ready:
                 wait_for(lambda: httpx.get(f"{url}/health/ready").is_success, "the service to get ready")
-            yield Threaded(app, server, url, port)
+            yield Threaded(app, server, url, port, load)
         finally:
+            if isinstance(load, Held):
+                for model in load.models:
+                    model.gate.set()
             server.should_exit = True
             thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive()

@@ -111,7 +111,18 @@ def test_what_a_laptop_imports_loads_nothing_heavy(module: str) -> None:
     assert not loaded & FORBIDDEN["galaxytree"]
 
 
-def test_the_service_loads_no_training() -> None:
-    loaded = loaded_by("import app.main")
+def test_the_service_loads_no_training_and_leaves_the_network_to_its_workers() -> None:
+    loaded = loaded_by("import app.main, app.server")
     assert "fastapi" in loaded
-    assert not loaded & ({"training"} | TRAINING)
+    assert not loaded & ({"training", "onnxruntime"} | TRAINING)
+
+
+def test_a_worker_loads_nothing_that_speaks_http() -> None:
+    loaded = loaded_by("import app.worker")
+    assert "onnxruntime" in loaded
+    assert not loaded & ({"training", "fastapi", "starlette", "uvicorn", "httptools", "pydantic_settings"} | TRAINING)
+
+
+@pytest.mark.parametrize("module", ["app.frames", "app.jobs", "app.lanes", "app.starting", "app.pool"])
+def test_what_the_service_and_its_workers_share_loads_neither_side(module: str) -> None:
+    assert not loaded_by(f"import {module}") & {"fastapi", "starlette", "uvicorn", "onnxruntime"}

@@ -12,9 +12,9 @@ import httpx
 import numpy as np
 import pytest
 
-from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import INT8_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.decision_tree import load_tree
-from galaxytree.imaging import decode
+from galaxytree.imaging import EncodedImage, decode
 from galaxytree.predictions import FLAGGED_ABOVE
 from galaxytree.views import VIEWS, Views
 from tests.galaxies import encode, jpeg, orientations
@@ -54,18 +54,29 @@ def shipped(shipped_service: Process) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_file_is_what_the_card_says(model: Path) -> None:
+@pytest.fixture
+def file_served(shipped: httpx.Client, model: Path) -> Path:
+    """Return which of the model's files the service runs: that of integers, but on a GPU."""
+    return model / {"fp32": MODEL_FILE, "int8": INT8_FILE}[shipped.get("/model").json()["precision"]]
+
+
+def test_the_files_are_what_the_card_says(model: Path) -> None:
     card = ModelCard.read(model)
-    assert card.sha256 == sha256_of(model / MODEL_FILE)
     assert card.name == model.name
-    assert (model / MODEL_FILE).stat().st_size < 30e6
     assert card.metrics["rmse"] <= 0.0860
+    assert card.int8 is not None
+    assert card.int8.metrics["rmse"] <= 0.0860
+    assert card.int8.by_default, "it is what CPUs are to run"
+    for name, sha256 in ((MODEL_FILE, card.sha256), (INT8_FILE, card.int8.sha256)):
+        assert sha256_of(model / name) == sha256
+        assert (model / name).stat().st_size < 30e6
     assert any("Willett" in each for each in card.citations)
     assert any("Lintott" in each for each in card.citations)
 
 
-def test_the_file_tells_nothing_of_where_it_was_made(model: Path) -> None:
-    content = (model / MODEL_FILE).read_bytes() + (model / "card.json").read_bytes()
+@pytest.mark.parametrize("name", [MODEL_FILE, INT8_FILE, "card.json"])
+def test_the_files_tell_nothing_of_where_they_were_made(model: Path, name: str) -> None:
+    content = (model / name).read_bytes()
     for trace in (b"site-packages", b"/home/", b"/root/", str(ROOT).encode()):
         assert trace not in content
 
@@ -107,7 +118,7 @@ def test_local_classification_uses_it_too(tmp_path: Path) -> None:
 @needs_real_galaxies
 @pytest.mark.parametrize("views", VIEWS)
 def test_what_was_trained_on_is_what_is_served(
-    shipped: httpx.Client, model: Path, views: Views, record_property: Callable[[str, object], None]
+    shipped: httpx.Client, file_served: Path, views: Views, record_property: Callable[[str, object], None]
 ) -> None:
     # Worth its half minute: nothing else would notice a cut or a scaling that differs between training and serving.
     tree = load_tree("galaxy-zoo-2")
@@ -127,15 +138,15 @@ def test_what_was_trained_on_is_what_is_served(
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda name: ask(shipped, originals[name], views=views), names))
     served = np.array([list(answer["scores"].values()) for answer in answers], np.float32)
-    measured = predict_onnx(model / MODEL_FILE, np.stack([decode(small[name]) for name in names]), views).scores
+    measured = predict_onnx(file_served, np.stack([decode(small[name]) for name in names]), views).scores
     record_property("rmse_served", rmse(served, truth))
     record_property("rmse_measured", rmse(measured, truth))
     assert math.isclose(rmse(served, truth), rmse(measured, truth), abs_tol=0.002)
     # Turned before they are framed, and not after.
-    framing = ModelCard.read(model).framing
+    framing = ModelCard.read(file_served.parent).framing
     for name, scores in list(zip(names, served, strict=True))[:20]:
-        turned = framing.frame_views(decode(originals[name]), views)
-        np.testing.assert_allclose(scores, predict_onnx(model / MODEL_FILE, turned).scores.mean(axis=0), atol=1e-5)
+        turned = framing.read(EncodedImage(originals[name]), views)
+        np.testing.assert_allclose(scores, predict_onnx(file_served, turned).scores.mean(axis=0), atol=1e-5)
     assert np.mean([answer["out_of_domain"] > FLAGGED_ABOVE for answer in answers]) < 0.1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from galaxytree.card import MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import INT8_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree, load_tree
 from galaxytree.imaging import Framing
 
@@ -27,12 +27,14 @@ def write_model(
     plus: dict[str, float] | None = None,
     metadata: dict[str, str | None] | None = None,
     card: dict[str, Any] | None = None,
+    int8_rise: float | None = None,
 ) -> Path:
     """Write a model whose scores depend on the picture, and add up unless `consistent` is false; return its folder.
 
     Its answers depend on which way up the picture is. Its uncertainties are parts of the raw outputs' size, and the
     brighter a picture, the more out of its domain it is. `plus` is added to outputs, of which those of unknown names
-    are the scores.
+    are the scores. If `int8_rise` is given there is an int8 file too: the same network, which is said to raise the RMSE
+    by so much.
     """
     table = load_tree(tree)
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +54,7 @@ def write_model(
             model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)
     onnx.save(model, folder / MODEL_FILE)
-    rest = {
+    rest: dict[str, Any] = {
         "sha256": sha256_of(folder / MODEL_FILE),
         "network": {"architecture": "none to speak of"},
         "provenance": {"weights": "random"},
@@ -61,6 +63,11 @@ def write_model(
         "licence": "MIT",
         "limits": "measured nowhere",
     }
+    if int8_rise is not None:
+        model.metadata_props.add(key="precision", value="int8")
+        onnx.save(model, folder / INT8_FILE)
+        digest = sha256_of(folder / INT8_FILE)
+        rest["int8"] = {"sha256": digest, "rmse_rise": int8_rise, "metrics": {}, "provenance": {}}
     ModelCard.model_validate({**fields, **rest, **(card or {})}).write(folder)
     return folder
 

@@ -1,9 +1,8 @@
-"""Error bars and the flag for strange pictures, fitted to a finished run, calibrated on galaxies set aside for it."""
+"""Smoothing, error bars and the flag for strange pictures, fitted to a finished run with galaxies set aside for it."""
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,23 +10,27 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from tqdm import tqdm
 
 from galaxytree.card import sha256_of
 from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.coverage import INTERVALS, WEIGHT, coverage
+from training.metrics import rmse
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.networks.error_bars import ErrorBars
 from training.networks.out_of_domain import OutOfDomain
-from training.predict import BATCH
+from training.networks.smoothing import smoothed
 from training.processes import joined
 from training.runs import WEIGHTS_FILE, RunError, git_commit, machine, read_checkpoint, write_checkpoint, write_json
+from training.seen import Seen, look
 from training.settings import DATA_FILE
 from training.trained import hold_to_data, hold_to_sums, trained
 
 CALIBRATION_FILE = "calibration.pt"
 CALIBRATION_RECORD = "calibration.json"
+
+SMOOTHINGS = (0.0, 0.03, 0.06, 0.09, 0.12)
+"""Weights of neighbouring pixels that are tried."""
 
 _COMPONENTS = 32
 _AXES = 128
@@ -50,25 +53,28 @@ class CalibrateSettings(Options):
     false_alarms: Annotated[
         float, Field(gt=0, lt=1, description="Part of the galaxies set aside that may be flagged as out of domain")
     ] = 0.01
+    smoothing: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=0.25,
+            description="Weight of each neighbour, along rows and along columns, in the pixels that the network sees; "
+            f"not set: of {', '.join(f'{each:g}' for each in SMOOTHINGS)} the best for the galaxies set aside",
+        ),
+    ] = None
     seed: Annotated[int, Field(ge=0, description="Seed of all that is random")] = 1
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """What a network makes of galaxies: features [N, F], statistics [N, S], scores [N, C]."""
-
-    features: Tensor
-    statistics: Tensor
-    scores: Tensor
-
-
 def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]:
-    """Fit error bars to the residuals on the training galaxies, and scale them on those set aside for calibration.
+    """Smooth what a network sees and fit error bars to its residuals on the training galaxies.
+
+    By how much is smoothed, and how wide error bars are, is told by the galaxies set aside for calibration.
 
     Returns
     -------
     dict
-        The facts that are also written into the run's folder: how many galaxies, coverage on those set aside.
+        The facts that are also written into the run's folder: how many galaxies, smoothing, coverage on those set
+        aside.
 
     Raises
     ------
@@ -86,7 +92,12 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
     # Those of which nothing is known stay out, so that how many of them are flagged says something.
     learnt = galaxies.where(galaxies.learning & galaxies.labelled)
     with joined(settings.device) as process:
-        seen, kept = _look(model, learnt, process.device), _look(model, aside, process.device)
+        tried = SMOOTHINGS if settings.smoothing is None else (settings.smoothing,)
+        found = {each: look(model.view, smoothed(model.classifier, each), aside, process.device) for each in tried}
+        errors = {each: rmse(seen.scores.numpy(), aside.votes) for each, seen in found.items()}
+        smoothing = _best(errors)
+        kept = found[smoothing]
+        seen = look(model.view, smoothed(model.classifier, smoothing), learnt, process.device)
 
     error_bars = _fitted(galaxies, seen, torch.from_numpy(learnt.votes))
     _scale(error_bars, (seen, torch.from_numpy(learnt.votes)), (kept, torch.from_numpy(aside.votes)))
@@ -103,6 +114,10 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
         "data": galaxies.sha256,
         "fitted_on": len(learnt),
         "calibrated_on": len(aside),
+        "smoothing": smoothing,
+        "rmse_on_those": {
+            f"{each:g}": None if math.isnan(error) else round(error, 5) for each, error in errors.items()
+        },
         "coverage_on_those": coverage(galaxies.tree, kept.scores.numpy(), (narrow.numpy(), wide.numpy()), aside.votes),
     }
     write_checkpoint(
@@ -110,6 +125,7 @@ def calibrate(settings: CalibrateSettings, galaxies: Galaxies) -> dict[str, Any]
         {
             "error_bars": error_bars.state_dict(),
             "out_of_domain": strange.state_dict(),
+            "smoothing": smoothing,
             "weights": sha256_of(settings.run / WEIGHTS_FILE),
         },
     )
@@ -128,7 +144,7 @@ def calibration_of(run: Path) -> dict[str, Any] | None:
 
 
 def calibrated(run: Path, model: GalaxyClassifier) -> CalibratedClassifier | None:
-    """Return a run's network with its error bars; None if it was not calibrated.
+    """Return a run's network, smoothed, with its error bars; None if it was not calibrated.
 
     Raises
     ------
@@ -146,23 +162,17 @@ def calibrated(run: Path, model: GalaxyClassifier) -> CalibratedClassifier | Non
     error_bars.load_state_dict(bars)
     out_of_domain = OutOfDomain(*strange["axes"].shape)
     out_of_domain.load_state_dict(strange)
-    return CalibratedClassifier(model.view, model.classifier, error_bars, out_of_domain).eval()
+    # Runs that were calibrated before there was smoothing have none.
+    classifier = smoothed(model.classifier, state.get("smoothing", 0.0))
+    return CalibratedClassifier(model.view, classifier, error_bars, out_of_domain).eval()
 
 
-@torch.inference_mode()
-def _look(model: GalaxyClassifier, galaxies: Galaxies, device: torch.device) -> _Seen:
-    parts = []
-    model = model.to(device)
-    for first in tqdm(range(0, len(galaxies), BATCH), unit="batch"):
-        images = torch.from_numpy(np.ascontiguousarray(galaxies.images[first : first + BATCH]))
-        views = model.view(images.to(device))
-        features, statistics = model.classifier.with_statistics(views.contiguous(memory_format=torch.channels_last))
-        scores = model.classifier.scored(features)
-        parts.append((features.cpu(), statistics.cpu(), scores.cpu()))
-    return _Seen(*(torch.cat(part).clone() for part in zip(*parts, strict=True)))
+def _best(errors: dict[float, float]) -> float:
+    """Return the smoothing of the smallest error; the least where no vote is known to tell them apart."""
+    return min(errors, key=lambda each: (math.isnan(errors[each]), errors[each], each))
 
 
-def _fitted(galaxies: Galaxies, seen: _Seen, votes: Tensor) -> ErrorBars:
+def _fitted(galaxies: Galaxies, seen: Seen, votes: Tensor) -> ErrorBars:
     """Fit the spread of the residuals: a normal likelihood, whose mean is the score."""
     known = ~votes.isnan()
     taught = known.any(dim=1)
@@ -173,7 +183,9 @@ def _fitted(galaxies: Galaxies, seen: _Seen, votes: Tensor) -> ErrorBars:
     error_bars.mean.copy_(centre)
     _, spread, axes = torch.linalg.svd(features - centre, full_matrices=False)
     spread = spread / math.sqrt(len(features))
-    error_bars.components.copy_(axes[:components].T / spread[:components].clamp(min=1e-6))
+    # What hardly differs from galaxy to galaxy is the last bits of floats, and these differ from runtime to runtime.
+    smallest = max(1e-2 * float(spread[0]), 1e-6)
+    error_bars.components.copy_(axes[:components].T / spread[:components].clamp(min=smallest))
     squared = torch.where(known, scores - votes.nan_to_num(), 0.0).square()
     optimizer = torch.optim.AdamW(error_bars.parameters(), lr=_RATE, weight_decay=0.01)
     steps = _EPOCHS * -(-len(features) // _BATCH)
@@ -192,7 +204,7 @@ def _fitted(galaxies: Galaxies, seen: _Seen, votes: Tensor) -> ErrorBars:
 
 
 @torch.no_grad()
-def _scale(error_bars: ErrorBars, fitted: tuple[_Seen, Tensor], kept: tuple[_Seen, Tensor]) -> None:
+def _scale(error_bars: ErrorBars, fitted: tuple[Seen, Tensor], kept: tuple[Seen, Tensor]) -> None:
     """Set the factors under which intervals hold as many votes as they promise.
 
     How votes scatter about scores, in units of the spread, is told question by question by the many galaxies that were
@@ -252,7 +264,7 @@ def _usual(learnt: Tensor, kept: Tensor, false_alarms: float) -> Tensor:
     return usual
 
 
-def _apart(error_bars: ErrorBars, seen: _Seen, votes: Tensor) -> dict[tuple[str, int], Tensor]:
+def _apart(error_bars: ErrorBars, seen: Seen, votes: Tensor) -> dict[tuple[str, int], Tensor]:
     """Return |vote - score| / spread by question, where it is rarely asked (0) and where it is asked (1).
 
     Each is [galaxies, answers], NaN where a vote is not known; of every galaxy one is.

@@ -10,14 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import click
 from pydantic import Field
 
-from galaxytree.card import ModelCard
+from galaxytree.card import MOST_RISE, ModelCard
 from galaxytree.decision_tree import UnknownTreeError
 from galaxytree.options import Options, options_of, settings_from
 from galaxytree.views import VIEWS
 from training.arrays import ArrayFileError, Galaxies, read_galaxies
 from training.calibrate import CalibrateSettings, calibrate
 from training.compare.cli import compare_command
-from training.evaluate import SHIPPED, ModelFileError, as_json, coverage_lines, evaluate, flagged
+from training.evaluate import SHIPPED, ModelFileError, Precision, as_json, coverage_lines, evaluate, flagged
 from training.experiment.cli import experiment_command
 from training.explore.cli import explore_command
 from training.export import ExportError, ExportSettings, export
@@ -26,6 +26,7 @@ from training.plots import plot_reliability, plot_scores
 from training.population import BalanceError
 from training.prepare import NothingToPrepareError, PrepareSettings, Report, prepare
 from training.processes import own_rank
+from training.quantise import QuantisationError, QuantiseSettings, quantise
 from training.runs import RunError
 from training.settings import DATA_FILE, TrainSettings
 from training.teach import TeachSettings, teach
@@ -52,12 +53,15 @@ class EvaluateSettings(Options):
     views: Annotated[
         Literal["1", "8", "both"], Field(description="Views of each galaxy that are averaged; both measures each way")
     ] = "both"
+    precision: Annotated[Precision, Field(description="Which of the model's files; int8 is what quantise makes")] = (
+        "fp32"
+    )
     format: Annotated[Literal["text", "json"], Field(description="How to print the figures")] = "text"
 
 
 @click.group(context_settings={"max_content_width": 120})
 def main() -> None:
-    """Make a model from votes: prepare, train, teach, calibrate, export; evaluate it, compare, look at the data."""
+    """Make a model from votes (prepare, train, teach, calibrate, export, quantise), and look at it and the data."""
 
 
 @main.command("prepare")
@@ -126,9 +130,9 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
         galaxies = _galaxies(settings.data)
         unseen = galaxies.where(galaxies.validation)
         asked = [views for views in VIEWS if settings.views in {"both", str(views)}]
-        measured = [evaluate(folder, unseen, views) for views in asked]
+        measured = [evaluate(folder, unseen, views, settings.precision) for views in asked]
         evaluations, first = [evaluation for evaluation, _ in measured], measured[0][1]
-        strange = flagged(folder, galaxies, asked[0])
+        strange = flagged(folder, galaxies, asked[0], settings.precision)
         if settings.plot:
             plot_scores(unseen.tree, first.scores, unseen.votes, settings.plot)
         if settings.reliability:
@@ -140,7 +144,7 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
         click.echo(as_json(evaluations, strange))
         return
     card = ModelCard.read(folder)
-    lines = [f"{card.name} {card.version}"]
+    lines = [f"{card.name} {card.version}" + (", int8" if settings.precision == "int8" else "")]
     for evaluation in evaluations:
         lines += [*evaluation.lines(unseen.tree), ""]
     lines += [
@@ -152,10 +156,13 @@ def evaluate_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
 @main.command("calibrate")
 @options_of(CalibrateSettings)
 def calibrate_command(**given: Any) -> None:  # noqa: ANN401
-    """Fit error bars, and the flag for pictures that are no galaxies, to a finished run; export takes them along."""
+    """Fit smoothing, error bars and the flag for what is no galaxy to a finished run; export takes them along."""
     settings = settings_from(CalibrateSettings, given)
     with _explaining():
         facts = calibrate(settings, _galaxies(settings.data))
+    for weight, error in facts["rmse_on_those"].items():
+        taken = ", taken" if weight == f"{facts['smoothing']:g}" else ""
+        click.echo(f"smoothing {weight}: RMSE {error} on the galaxies set aside{taken}")
     click.echo(
         f"fitted to {facts['fitted_on']} galaxies, scaled on {facts['calibrated_on']} others; on these themselves:"
     )
@@ -170,6 +177,30 @@ def export_command(**given: Any) -> None:  # noqa: ANN401
     with _explaining():
         card = export(settings, _galaxies(settings.data))
     click.echo(f"{card.name} {card.version}: RMSE {card.metrics.get('rmse')}, sha256 {card.sha256}")
+    click.echo(f"Its int8 file, for CPUs: python -m training quantise {settings.models / settings.name}")
+
+
+@main.command("quantise")
+@click.argument("model", required=False, type=click.Path(path_type=Path), envvar="GALAXYTREE_QUANTISE_MODEL")
+@options_of(QuantiseSettings)
+def quantise_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
+    """Write a model's network in 8 bit integers beside it, for CPUs, and measure what it costs in accuracy.
+
+    MODEL is the folder of model.onnx and card.json; the shipped model if none is named.
+    """
+    settings = settings_from(QuantiseSettings, given)
+    with _explaining():
+        card = quantise(model or SHIPPED, _galaxies(settings.data), settings)
+    int8 = card.int8
+    assert int8 is not None  # noqa: S101  (it was just made)
+    if int8.rmse_rise is None:
+        click.echo("Nothing to measure it on: it will be used on CPUs by choice only.")
+        return
+    used = "by default" if int8.by_default else "by choice only"
+    click.echo(
+        f"{card.name} {card.version}, int8: RMSE {int8.metrics['rmse']}, {int8.rmse_rise:+.6f} to that of model.onnx "
+        f"(at most {MOST_RISE:+} to be used by default): used on CPUs {used}"
+    )
 
 
 _EXPLAINED = (
@@ -178,6 +209,7 @@ _EXPLAINED = (
     ModelFileError,
     NothingToPrepareError,
     BalanceError,
+    QuantisationError,
     RunError,
     TargetsError,
     UnknownTreeError,

@@ -55,12 +55,20 @@ def described(
 
 def measured_on(path: Path, galaxies: Galaxies, difference: float, compared: int) -> dict[str, Any]:
     """Return the figures of an ONNX file on the validation split, and how far it is from PyTorch."""
+    return {
+        "command": "python -m training evaluate",
+        **figures_on(path, galaxies),
+        "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": compared},
+    }
+
+
+def figures_on(path: Path, galaxies: Galaxies) -> dict[str, Any]:
+    """Return the figures of an ONNX file on the validation split."""
     unseen = galaxies.where(galaxies.validation)
     one, eight = (
         Evaluation.of(unseen.tree, predict_onnx(path, unseen.images, views), unseen.votes, views) for views in VIEWS
     )
-    measured = {
-        "command": "python -m training evaluate",
+    measured: dict[str, Any] = {
         "split": f"validation: {one.galaxies} galaxies, never trained on",
         "validation_sha256": split_sha256(unseen),
         "views": 1,
@@ -73,7 +81,6 @@ def measured_on(path: Path, galaxies: Galaxies, difference: float, compared: int
             "rmse": round(eight.rmse, 5),
             "rmse_by_question": {name: round(value, 5) for name, value in eight.by_question.items()},
         },
-        "pytorch_against_onnx_runtime": {"largest_difference": difference, "images": compared},
     }
     if one.coverage is not None:
         measured["error_bars"] = {

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxytree.card import MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
+from galaxytree.card import INT8_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree
 from galaxytree.predictions import FLAGGED_ABOVE
 from galaxytree.views import Views
@@ -23,6 +23,9 @@ from training.strange import STRANGE, strange
 
 SHIPPED = Path(__file__).resolve().parent.parent / "models" / SHIPPED_MODEL
 """Folder of the model that ships with galaxytree, in a checkout."""
+
+Precision = Literal["fp32", "int8"]
+"""Which of a model's files: ``model.onnx``, or ``model.int8.onnx``, which `quantise` makes."""
 
 _STRANGE_EACH = 50
 
@@ -135,7 +138,9 @@ def split_sha256(galaxies: Galaxies) -> str:
     return hashlib.sha256("\n".join(sorted(str(name) for name in galaxies.names)).encode()).hexdigest()
 
 
-def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluation, Predictions]:
+def evaluate(
+    model: Path, galaxies: Galaxies, views: Views = 1, precision: Precision = "fp32"
+) -> tuple[Evaluation, Predictions]:
     """Score galaxies with a model's ONNX file and compare with their votes.
 
     Parameters
@@ -146,6 +151,8 @@ def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluat
         Those to score, with their votes.
     views : int
         1, or the mean over all 8 orientations.
+    precision : str
+        Which of the model's files.
 
     Returns
     -------
@@ -157,7 +164,7 @@ def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluat
     ModelFileError, ArrayFileError
         If the model's input or tree is not that of the galaxies, or if there are no galaxies.
     """
-    card, path = checked_model(model, galaxies)
+    card, path = checked_model(model, galaxies, precision)
     if not len(galaxies):
         msg = "the array file sets no galaxies aside for validation"
         raise ArrayFileError(msg)
@@ -169,7 +176,9 @@ def evaluate(model: Path, galaxies: Galaxies, views: Views = 1) -> tuple[Evaluat
     return evaluation, predictions
 
 
-def flagged(model: Path, galaxies: Galaxies, views: Views = 1) -> dict[str, tuple[float, int]]:
+def flagged(
+    model: Path, galaxies: Galaxies, views: Views = 1, precision: Precision = "fp32"
+) -> dict[str, tuple[float, int]]:
     """Return what part of pictures that are no galaxies a model's ONNX file flags, and of galaxies nothing is known of.
 
     Parameters
@@ -191,7 +200,7 @@ def flagged(model: Path, galaxies: Galaxies, views: Views = 1) -> dict[str, tupl
     ModelFileError
         If the model's input or tree is not that of the galaxies.
     """
-    return flagged_in(checked_model(model, galaxies)[1], galaxies, views)
+    return flagged_in(checked_model(model, galaxies, precision)[1], galaxies, views)
 
 
 def flagged_in(path: Path, galaxies: Galaxies, views: Views = 1) -> dict[str, tuple[float, int]]:
@@ -213,8 +222,8 @@ def _part_flagged(out_of_domain: NDArray[np.float32]) -> float:
     return float((out_of_domain > FLAGGED_ABOVE).mean())
 
 
-def checked_model(model: Path, galaxies: Galaxies) -> tuple[ModelCard, Path]:
-    """Return a folder's card and ONNX file, once they are found to go with each other and with the galaxies.
+def checked_model(model: Path, galaxies: Galaxies, precision: Precision = "fp32") -> tuple[ModelCard, Path]:
+    """Return a folder's card and one of its ONNX files, once they go with each other and with the galaxies.
 
     Raises
     ------
@@ -230,8 +239,13 @@ def checked_model(model: Path, galaxies: Galaxies) -> tuple[ModelCard, Path]:
     if (card.tree, card.framing) != (galaxies.tree.name, galaxies.framing):
         msg = f"{card.name} wants the tree {card.tree} and {card.framing}; prepare the data so"
         raise ModelFileError(msg)
-    path = model / MODEL_FILE
-    if not path.is_file() or sha256_of(path) != card.sha256:
-        msg = f"{path} is not the file that its card describes (sha256 {card.sha256}); export it again"
+    if precision == "int8" and card.int8 is None:
+        msg = f"{card.name} has no int8 file; make one with: python -m training quantise {model}"
+        raise ModelFileError(msg)
+    path, sha256, again = model / MODEL_FILE, card.sha256, "export"
+    if precision == "int8" and card.int8 is not None:
+        path, sha256, again = model / INT8_FILE, card.int8.sha256, "quantise"
+    if not path.is_file() or sha256_of(path) != sha256:
+        msg = f"{path} is not the file that its card describes (sha256 {sha256}); {again} it again"
         raise ModelFileError(msg)
     return card, path

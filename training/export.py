@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import CARD_FILE, INT8_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.calibrate import calibrated, calibration_of
 from training.describe import ALSO_CITED, described, licence_of, limits_of, measured_on, provenance_of
+from training.lean import lean
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.predict import predict_onnx
 from training.runs import RunError, git_commit, machine
@@ -56,7 +57,7 @@ class ExportError(RuntimeError):
 def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
     """Write a run's averaged network as ``model.onnx`` and its ``card.json``.
 
-    An earlier model of that name stays as it is until all is checked and measured.
+    An earlier model of that name stays as it is until all is checked and measured. Its int8 file then goes with it.
 
     Parameters
     ----------
@@ -124,6 +125,8 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
         card.write(Path(scratch))
         folder = settings.models / settings.name
         folder.mkdir(exist_ok=True)
+        # It is of the earlier model. `quantise` makes that of this one.
+        (folder / INT8_FILE).unlink(missing_ok=True)
         # A kill between the two leaves a model that is not its card's, which is refused wherever it is read.
         made.replace(folder / MODEL_FILE)
         (Path(scratch) / CARD_FILE).replace(folder / CARD_FILE)
@@ -164,6 +167,7 @@ def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, pat
         )
     assert program is not None  # noqa: S101  (true of the exporter that `dynamo` chooses)
     graph = program.model_proto
+    lean(graph)
     # The exporter notes where in the source each node comes from: of no use to whoever runs the file.
     for part in (
         graph,

@@ -233,18 +233,18 @@ def _decoded(
     def load(picture: Picture) -> NDArray[np.uint8] | Exception:
         try:
             encoded = EncodedImage(picture.read())
-            if (pixels := encoded.header.width * encoded.header.height) > settings.max_pixels:
-                msg = f"{encoded.header.width} x {encoded.header.height} = {pixels} pixels"
+            if (count := encoded.header.width * encoded.header.height) > settings.max_pixels:
+                msg = f"{encoded.header.width} x {encoded.header.height} = {count} pixels"
                 return _TooManyPixelsError(msg)
-            image = encoded.decode()
+            # Under the usual framing a picture of just this size has been cut already, as those of a set made for
+            # training are. Under another one its size says nothing.
+            usual = framing == GALAXY_ZOO_FRAMING
+            ready = usual and (encoded.header.width, encoded.header.height) == (framing.size, framing.size)
+            # As the service reads them: a large JPEG at a part of its size.
+            pixels: NDArray[np.uint8] = (whole if settings.precut or ready else framing).read(encoded)[0]
         except (UndecodableImageError, UnsupportedImageError, *UNREADABLE) as error:
             return error
-        if settings.precut:
-            return whole.frame(image)
-        # Under the usual framing a picture of just this size has been cut already, as those of a set made for training
-        # are. Under another one its size says nothing.
-        ready = framing == GALAXY_ZOO_FRAMING and image.shape[:2] == (framing.size, framing.size)
-        return image if ready else framing.frame(image)
+        return pixels
 
     waiting = iter(tqdm(list(pictures), unit="picture"))
     with ThreadPoolExecutor() as pool:

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.errors import NotReadyError, documented
+from app.errors import NotReadyError
+from app.problems import documented
 from app.routes.dependencies import TheService
 from galaxytree.schemas import Health
 

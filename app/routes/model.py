@@ -5,8 +5,9 @@ from typing import Annotated, Self
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import NotReadyError, documented
+from app.errors import NotReadyError
 from app.ports import INPUT
+from app.problems import documented
 from app.routes.dependencies import TheService
 from galaxytree.card import ModelCard
 from galaxytree.imaging import Framing
@@ -52,17 +53,24 @@ class RunningModel(ModelCard):
         ),
     ]
     execution_provider_reason: Annotated[str, Field(description="Why it is this one")]
+    precision: Annotated[
+        str,
+        Field(description="In which the network computes: that of model.onnx, or of its int8 file", examples=["int8"]),
+    ]
+    precision_reason: Annotated[str, Field(description="Why it is this one")]
 
 
 @router.get("/model", responses=documented(NotReadyError))
 async def model(service: TheService) -> RunningModel:
     """Return the model's card: name, version, checksum, tree, input, provenance, metrics; and where it runs."""
-    running = service.classifier.model
+    running, card = service.running, service.folder.card
     return RunningModel(
-        **running.card.model_dump(),
-        input=ModelInput.of(running.card.framing),
+        **card.model_dump(),
+        input=ModelInput.of(card.framing),
         outputs=running.outputs,
         default_views=service.settings.views,
-        execution_provider=running.device.provider,
-        execution_provider_reason=running.device.why,
+        execution_provider=running.provider,
+        execution_provider_reason=running.why,
+        precision=running.precision,
+        precision_reason=running.why_precision,
     )

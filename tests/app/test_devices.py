@@ -12,12 +12,14 @@ import onnxruntime
 import pytest
 
 from app import devices
-from app.devices import CPU, CUDA, Device, choose
+from app.devices import Device, choose
 from app.loading import load_model
 from app.model import Model
 from app.model_folder import ModelFolder
+from app.providers import CPU, CUDA, cores
 from app.refusals import DeviceRefusedError, ModelRefusedError
 from app.settings import Settings
+from app.starting import start_of
 from tests.tiny_model import write_model
 
 
@@ -184,7 +186,7 @@ def broken_cuda(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def test_a_gpu_that_fails_is_not_the_model_s_fault(model_folder: Path) -> None:
     settings = Settings(model=model_folder, device="cuda", max_batch=2)
     with pytest.raises(DeviceRefusedError, match=r"\(CUDA failure 35: CUDA driver .* runtime version\): see") as said:
-        load_model(ModelFolder.open(model_folder), ON_CUDA, settings)
+        load_model(ModelFolder.open(model_folder), ON_CUDA, start_of(settings))
     assert "export" not in str(said.value)
 
 
@@ -193,7 +195,7 @@ def test_auto_runs_on_the_cpu_where_the_gpu_fails_and_says_so(
     model_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = Settings(model=model_folder, device="auto", max_batch=2)
-    model = load_model(ModelFolder.open(model_folder), ON_CUDA, settings)
+    model = load_model(ModelFolder.open(model_folder), ON_CUDA, start_of(settings))
     assert model.device.provider == CPU
     assert "CUDA failure 35" in model.device.why
     assert "secret" not in model.device.why
@@ -205,7 +207,7 @@ def test_auto_runs_on_the_cpu_where_the_gpu_fails_and_says_so(
 def test_a_model_that_is_no_good_anywhere_is_to_blame(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", consistent=False)
     with pytest.raises(ModelRefusedError, match="don't add up"):
-        load_model(ModelFolder.open(folder), ON_CUDA, Settings(model=folder, device="auto", max_batch=2))
+        load_model(ModelFolder.open(folder), ON_CUDA, start_of(Settings(model=folder, device="auto", max_batch=2)))
 
 
 @pytest.fixture
@@ -237,4 +239,4 @@ def test_a_gpu_computes_in_as_many_digits_as_a_cpu(model_folder: Path, providers
 
 
 def test_cores() -> None:
-    assert devices.cores() >= 1
+    assert cores() >= 1

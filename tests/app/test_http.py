@@ -1,11 +1,16 @@
 """What every answer has in common: problems, ids, headers; and the calls that take no image."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import httpx
 import pytest
 
 from galaxytree.card import ModelCard
 from galaxytree.decision_tree import DecisionTree, load_tree
-from tests.servers import Process
+from tests.galaxies import png
+from tests.hostile.peers import peer
+from tests.servers import Process, serving, wait_for
 
 
 def test_the_tree(http: httpx.Client) -> None:
@@ -16,6 +21,8 @@ def test_the_model(http: httpx.Client, model_folder: object) -> None:
     found = http.get("/model").json()
     assert found.pop("execution_provider") == "CPUExecutionProvider"
     assert found.pop("execution_provider_reason") == "the CPU was asked for"
+    assert found.pop("precision") == "fp32"
+    assert found.pop("precision_reason") == "the model has no int8 file"
     assert found.pop("outputs") == ["scores"]
     assert found.pop("default_views") == 1
     wanted = found.pop("input")
@@ -66,18 +73,43 @@ def lines_with(request_id: str, service: Process) -> list[str]:
     return [f"{head.split()[-1]} {said.partition(' - ')[2]}" for head, said in lines]
 
 
-def test_an_id_for_each_request(http: httpx.Client, service: Process) -> None:
+@pytest.fixture(scope="module")
+def debugged(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    log = tmp_path_factory.mktemp("debugged") / "log"
+    with serving(log, model=str(model_folder), log_level="debug", workers="1") as process:
+        yield process
+
+
+def test_an_id_for_each_request(http: httpx.Client) -> None:
     first, second = (http.get("/health/live").headers["X-Request-ID"] for _ in range(2))
     assert first != second
-    assert lines_with(second, service) == ['uvicorn.access "GET /health/live HTTP/1.1" 200']
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/nowhere", "/classify"])
-def test_a_sane_id_is_taken_over(http: httpx.Client, service: Process, path: str) -> None:
+def test_a_sane_id_is_taken_over(debugged: Process, path: str) -> None:
     asked = f"survey.7_galaxy-{path.strip('/').replace('/', '.')}"
-    assert http.get(path, headers={"X-Request-ID": asked}).headers["X-Request-ID"] == asked
-    (line,) = lines_with(asked, service)
-    assert line.startswith(f'uvicorn.access "GET {path} HTTP/1.1" ')
+    answer = httpx.get(f"{debugged.url}{path}", headers={"X-Request-ID": asked})
+    assert answer.headers["X-Request-ID"] == asked
+    (line,) = lines_with(asked, debugged)
+    assert line == f'uvicorn.access "GET {path} HTTP/1.1" {answer.status_code}'
+
+
+@pytest.mark.parametrize("pieces", [1, 5])
+@pytest.mark.parametrize(("body", "status"), [(png(), 200), (b"no image", 422)])
+def test_a_line_for_each_image_when_debugging(debugged: Process, pieces: int, body: bytes, status: int) -> None:
+    asked = f"image-{pieces}-{status}"
+    head = f"X-Request-ID: {asked}\r\nContent-Length: {len(body)}"
+    with peer(debugged.port) as one:
+        one.say_in_pieces(one.head("POST", "/classify?detail=scores", head) + body, pieces)
+        assert one.answer().status == status
+    wait_for(lambda: lines_with(asked, debugged), "the line")
+    assert lines_with(asked, debugged) == [f'uvicorn.access "POST /classify?detail=scores HTTP/1.1" {status}']
+
+
+def test_no_line_for_each_request_otherwise(http: httpx.Client, service: Process) -> None:
+    http.get("/health/live", headers={"X-Request-ID": "of-no-interest"})
+    http.post("/classify", content=png(), headers={"X-Request-ID": "of-no-interest"})
+    assert "of-no-interest" not in service.log
 
 
 @pytest.mark.parametrize("asked", ["", "a" * 65, "two words", "a;b"])

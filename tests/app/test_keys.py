@@ -34,7 +34,7 @@ ODD_KEYS = {"umlaut": "schlüssel", "grave": "voilà"}
 @pytest.fixture(scope="module")
 def guarded(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Threaded]:
     path = write_keys(tmp_path_factory.mktemp("keys"), survey="open sesame", page="s3cret", **ODD_KEYS)
-    with threaded(Settings(model=model_folder, device="cpu", api_keys_file=path, max_batch=2)) as one:
+    with threaded(Settings(model=model_folder, device="cpu", api_keys_file=path, max_batch=2, workers=1)) as one:
         yield one
 
 
@@ -68,7 +68,6 @@ def test_nobody_else_is_let_in(guarded: Threaded, headers: dict[str, str]) -> No
     answer = httpx.post(f"{guarded.url}/classify", content=jpeg(), headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert answer.headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/decision-tree", "/model", "/docs"])

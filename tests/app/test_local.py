@@ -65,7 +65,8 @@ def test_a_model_that_answers_nonsense(engine: LocalEngine, monkeypatch: pytest.
         def run(self, *_: object) -> list[NDArray[np.float32]]:
             return [np.full((1, 37), np.nan, np.float32)]
 
-    monkeypatch.setattr(engine._classifier.model, "_session", Nonsense())
+    monkeypatch.setattr(engine._engine.model, "_session", Nonsense())
+    monkeypatch.setattr(engine._engine.model, "_wide_session", None)
     with pytest.raises(EngineError, match="the model answers scores that are not finite"):
         engine.classify(jpeg())
 

@@ -1,17 +1,21 @@
 """Edges of the middleware and of the service that no peer reaches over a socket."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope, Send
 
-from app.disconnects import while_connected
-from app.errors import CatchUnexpected
+from app.classify import serve
+from app.disconnects import EXTENSION, calling_when_gone
+from app.errors import InternalError
+from app.jobs import Job
 from app.lingering import LingeringClose
+from app.problems import CatchUnexpected
 from app.service import Service
 from app.settings import Settings
+from app.waiting import Outcome
 
 
 async def nothing() -> Message:
@@ -61,25 +65,80 @@ def test_one_who_never_stops_sending_is_listened_to_for_a_while_only() -> None:
     assert not sent[-1].get("more_body")
 
 
-def test_work_is_dropped_when_its_client_goes() -> None:
+def test_who_goes_is_noticed_with_any_server() -> None:
     messages: list[Message] = [{"type": "http.request"}, {"type": "http.disconnect"}]
-    cancelled = asyncio.Event()
 
     async def receive() -> Message:
         return messages.pop(0)
 
-    async def work() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            cancelled.set()
-
     async def ask() -> None:
-        with pytest.raises(ClientDisconnect):
-            await while_connected(Request({"type": "http"}, receive), work())
-        await asyncio.wait_for(cancelled.wait(), 5)
+        gone = asyncio.Event()
+        with calling_when_gone({"type": "http"}, receive, gone.set):
+            await asyncio.wait_for(gone.wait(), 5)
 
     asyncio.run(ask())
+
+
+def test_who_stays_is_not_watched_any_more() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async def ask() -> None:
+        gone = asyncio.Event()
+        with calling_when_gone({"type": "http"}, receive, gone.set):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert not gone.is_set()
+
+    asyncio.run(ask())
+
+
+def test_the_server_tells_who_goes_where_it_can() -> None:
+    watchers: set[object] = set()
+    scope = {"type": "http", "extensions": {EXTENSION: watchers}}
+    with calling_when_gone(scope, nothing, list.clear):  # type: ignore[arg-type]
+        assert watchers == {list.clear}
+    assert not watchers
+
+
+class OnePlace:
+    """A pool that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.dropped: list[object] = []
+        self.done: Callable[[Outcome], object] | None = None
+
+    def submit(self, _job: Job, done: Callable[[Outcome], object], _request_id: str) -> object:
+        self.done = done
+        return self
+
+    def drop(self, entry: object) -> None:
+        self.dropped.append(entry)
+
+
+def test_a_task_that_the_server_cancels_drops_its_image(model_folder: Path) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"image"}
+
+    async def cancel() -> None:
+        service, pool = Service.prepare(Settings(model=model_folder, device="cpu")), OnePlace()
+        service._pool, service._running = pool, object()  # type: ignore[assignment]
+        scope = {"type": "http", "headers": [], "query_string": b"", "extensions": {EXTENSION: set()}}
+        task = asyncio.create_task(serve(service, scope, receive, ignore))
+        await asyncio.sleep(0)
+        assert pool.done is not None
+        assert service.admission.images == 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert pool.dropped == [pool]
+        assert service.admission.images == 0
+        # What a worker says of it all the same is for nobody.
+        pool.done(InternalError())
+
+    asyncio.run(cancel())
 
 
 def test_a_service_that_never_started_stops(model_folder: Path) -> None:

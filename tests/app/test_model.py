@@ -11,13 +11,15 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from app.devices import CPU, Device
+from app.devices import Device
 from app.loading import load_model
 from app.model import Model
 from app.model_folder import SHIPPED, ModelFolder, shipped_model
 from app.ports import UnusableScoresError
+from app.providers import CPU
 from app.refusals import ModelRefusedError
 from app.settings import Settings
+from app.starting import start_of
 from galaxytree.card import CARD_FILE, MODEL_FILE, SHIPPED_MODEL, ModelCard, sha256_of
 from galaxytree.decision_tree import load_tree
 from galaxytree.predictions import Predictions
@@ -255,7 +257,7 @@ def test_the_file_is_not_kept_in_memory(model_folder: Path, monkeypatch: pytest.
     folder = ModelFolder.open(model_folder)
     data = folder.read()
     before = sys.getrefcount(data)
-    monkeypatch.setattr(ModelFolder, "read", lambda _: data)
+    monkeypatch.setattr(ModelFolder, "read", lambda *_: data)
     model = Model(folder, ON_CPU, 1)
     assert sys.getrefcount(data) == before
     model.warm_up(1)
@@ -265,13 +267,13 @@ def test_the_usual_batch_is_warmed_up_too(model_folder: Path, monkeypatch: pytes
     sizes: list[int] = []
     predict = Model.predict
 
-    def noted(self: Model, images: NDArray[np.uint8]) -> Predictions:
+    def noted(self: Model, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
         sizes.append(len(images))
-        return predict(self, images)
+        return predict(self, images, alone=alone)
 
     monkeypatch.setattr(Model, "predict", noted)
     settings = Settings(model=model_folder, views=8, max_batch=32)
-    load_model(ModelFolder.open(model_folder), ON_CPU, settings)
+    load_model(ModelFolder.open(model_folder), ON_CPU, start_of(settings))
     assert {1, 8, 32} <= set(sizes)
 
 

@@ -1,9 +1,14 @@
 """``galaxytree serve`` as a process: what it refuses to start with, and how it ends."""
 
+import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +21,8 @@ from app.server import REPEAT_SECONDS
 from galaxytree.card import MODEL_FILE, sha256_of
 from tests.galaxies import jpeg
 from tests.hostile.peers import peer
-from tests.servers import galaxytree, serving, wait_for
+from tests.servers import Process, children, galaxytree, is_running, refusal, serving, wait_for
 from tests.tiny_model import write_model
-
-
-def refusal(**settings: str) -> str:
-    """Start the service, which is to end with one sentence; return that."""
-    ended = galaxytree("serve", **{"port": "0", "device": "cpu", **settings})
-    assert ended.returncode == 2, ended
-    assert ended.stdout == ""
-    assert "Traceback" not in ended.stderr
-    last = ended.stderr.strip().splitlines()[-1]
-    assert last.startswith("Error: ")
-    return last
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -154,21 +148,17 @@ def test_the_end(model_folder: Path, tmp_path: Path, sig: int) -> None:
         assert "Traceback" not in process.log
 
 
-def script(change: str) -> tuple[str, str]:
-    """Return what Python is to run: a change to the service, then the command line."""
-    return "-c", f"import threading\nfrom app.model import Model\n{change}\nfrom galaxytree.cli import main\nmain()"
-
-
-HANGS_IN_A_RUN = script(
-    """
-warm_up = Model.warm_up
-def warm_up_and_hang(self, *batches):
-    warm_up(self, *batches)
-    self.predict = lambda images: threading.Event().wait()
-Model.warm_up = warm_up_and_hang
-"""
-)
-HANGS_AS_IT_LOADS = script("Model.warm_up = lambda *_: threading.Event().wait()")
+@contextmanager
+def stopped(process: Process) -> Iterator[int]:
+    """Have the only worker hang: it neither works nor ends."""
+    wait_for(lambda: len(children(process.popen.pid)) == 1, "the worker to be there")
+    (worker,) = children(process.popen.pid)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield worker
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_a_second_signal_ends_it_now(model_folder: Path, tmp_path: Path) -> None:
@@ -184,23 +174,31 @@ def test_a_second_signal_ends_it_now(model_folder: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_now_while_a_run_hangs(model_folder: Path, tmp_path: Path, sig: int) -> None:
-    with serving(tmp_path / "log", HANGS_IN_A_RUN, model=str(model_folder)) as process, peer(process.port) as waiting:
+    with (
+        serving(tmp_path / "log", model=str(model_folder), workers="1") as process,
+        stopped(process) as worker,
+        peer(process.port) as waiting,
+    ):
         image = jpeg()
         waiting.post(f"Content-Length: {len(image)}")
         waiting.say(image)
-        time.sleep(0.5)
+        time.sleep(0.2)
         process.popen.send_signal(sig)
         wait_for(lambda: "Waiting for connections to close" in process.log, "the end of the drain")
         time.sleep(2 * REPEAT_SECONDS)
         assert process.popen.poll() is None
         process.popen.send_signal(sig)
         assert process.popen.wait(5) == 128 + sig
+        wait_for(lambda: not is_running(worker), "the worker to be gone")
         assert "again: ending now" in process.log
         assert "Traceback" not in process.log
 
 
 def test_a_second_signal_ends_it_now_while_the_model_loads(model_folder: Path, tmp_path: Path) -> None:
-    with serving(tmp_path / "log", HANGS_AS_IT_LOADS, until="running on http", model=str(model_folder)) as process:
+    with (
+        serving(tmp_path / "log", until="running on http", model=str(model_folder), workers="1") as process,
+        stopped(process),
+    ):
         process.popen.send_signal(signal.SIGTERM)
         wait_for(lambda: "SIGTERM: serving on" in process.log, "the first signal to be seen")
         time.sleep(2 * REPEAT_SECONDS)
@@ -209,13 +207,25 @@ def test_a_second_signal_ends_it_now_while_the_model_loads(model_folder: Path, t
 
 
 def test_one_signal_is_enough_where_a_run_hangs(model_folder: Path, tmp_path: Path) -> None:
-    limits = {"request_timeout_seconds": "0.5"}
-    with serving(tmp_path / "log", HANGS_IN_A_RUN, model=str(model_folder), **limits) as process:
+    limits = {"request_timeout_seconds": "0.5", "workers": "1"}
+    with serving(tmp_path / "log", model=str(model_folder), **limits) as process, stopped(process) as worker:
         answer = httpx.post(f"{process.url}/classify", content=jpeg())
         assert (answer.status_code, answer.json()["code"]) == (503, "deadline_exceeded")
         process.popen.send_signal(signal.SIGTERM)
         assert process.popen.wait(15) == 0
-        assert "threads that are still busy: inference_0" in process.log
+        assert "ending a worker that is still busy" in process.log
+        assert not is_running(worker)
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
+    code = (
+        "import logging, threading\nfrom app.ending import end_without_stragglers\nlogging.basicConfig()\n"
+        "threading.Thread(target=threading.Event().wait, name='hangs').start()\n"
+        "threading.Thread(target=print, args=['done']).start()\nend_without_stragglers(0.1)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == "done\n"
+    assert "threads that are still busy: hangs" in ended.stderr
 
 
 def test_options_come_before_the_environment(model_folder: Path) -> None:

@@ -15,7 +15,7 @@ from galaxytree.client import Client
 from galaxytree.decision_tree import load_tree
 from galaxytree.schemas import Classification
 from tests.galaxies import draw_galaxy, encode, jpeg, orientations, png
-from tests.servers import Process, load_held, serving, threaded, wait_for
+from tests.servers import Held, Process, serving, threaded, wait_for
 from tests.tiny_model import write_model
 
 TREE = load_tree("galaxy-zoo-2")
@@ -139,17 +139,16 @@ def test_in_a_crowd_of_mixed_views_each_gets_its_own(rich: Process) -> None:
 
 
 def settings(folder: Path, **fields: object) -> Settings:
-    return Settings.model_validate({"model": folder, "device": "cpu", "drain_seconds": 0, **fields})
+    return Settings.model_validate({"model": folder, "device": "cpu", "drain_seconds": 0, "workers": 1, **fields})
 
 
 def test_the_views_of_an_image_are_one_run(rich_model: Path) -> None:
     with (
-        threaded(settings(rich_model, max_batch=9, queue_images=33), load_held) as one,
+        threaded(settings(rich_model, max_batch=9, queue_images=33), Held()) as one,
         ThreadPoolExecutor(8) as crowd,
     ):
-        one.model.batches.clear()
         one.model.gate.clear()
-        admission = one.app.state.service.admission
+        admission = one.admission
         waiting = [crowd.submit(ask, one.url, png(seed), views=8) for seed in range(4)]
         wait_for(lambda: admission.images == 32, "four images of eight views")
         # One more would have room with one view, but not with eight.
@@ -181,10 +180,10 @@ def test_a_service_with_room_for_just_eight(model_folder: Path, limits: dict[str
 
 
 def test_ready_means_room_for_an_image_as_it_is_set(model_folder: Path) -> None:
-    with threaded(settings(model_folder, views=8, queue_images=12), load_held) as one, ThreadPoolExecutor(1) as crowd:
+    with threaded(settings(model_folder, views=8, queue_images=12), Held()) as one, ThreadPoolExecutor(1) as crowd:
         one.model.gate.clear()
         waiting = crowd.submit(ask, one.url, png())
-        wait_for(lambda: one.app.state.service.admission.images == 8, "the first image")
+        wait_for(lambda: one.admission.images == 8, "the first image")
         assert httpx.get(f"{one.url}/health/ready").status_code == 503
         assert httpx.post(f"{one.url}/classify", content=png()).status_code == 429
         one.model.gate.set()

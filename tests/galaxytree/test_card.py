@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from galaxytree.card import CARD_FILE, ModelCard, sha256_of
+from galaxytree.card import CARD_FILE, MOST_RISE, Int8, ModelCard, sha256_of
 from galaxytree.decision_tree import load_tree
 from galaxytree.imaging import GALAXY_ZOO_FRAMING
 
@@ -28,11 +28,31 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    card = ModelCard.model_validate(FIELDS)
+INT8: dict[str, Any] = {
+    "sha256": "fedcba9876543210" * 4,
+    "rmse_rise": 0.0001,
+    "metrics": {"rmse": 0.0842},
+    "provenance": {"calibrated_on": 512},
+}
+
+
+@pytest.mark.parametrize("int8", [None, INT8])
+def test_what_is_written_is_read_again(tmp_path: Path, int8: dict[str, Any] | None) -> None:
+    card = ModelCard.model_validate(FIELDS | {"int8": int8})
     card.write(tmp_path)
     assert ModelCard.read(tmp_path) == card
-    assert json.loads((tmp_path / CARD_FILE).read_text("utf-8")) == FIELDS
+    assert json.loads((tmp_path / CARD_FILE).read_text("utf-8")) == FIELDS | {"int8": int8}
+
+
+def test_a_card_from_before_there_were_int8_files_is_read() -> None:
+    assert ModelCard.model_validate(FIELDS).int8 is None
+
+
+@pytest.mark.parametrize(
+    ("rise", "by_default"), [(None, False), (-0.001, True), (MOST_RISE, True), (MOST_RISE + 1e-6, False)]
+)
+def test_an_int8_file_is_used_by_default_if_it_is_known_to_cost_little(rise: float | None, *, by_default: bool) -> None:
+    assert Int8.model_validate(INT8 | {"rmse_rise": rise}).by_default is by_default
 
 
 @pytest.mark.parametrize("missing", [name for name in FIELDS if name != "rmse"])
@@ -49,6 +69,9 @@ def test_a_card_without_a_field_is_refused_by_its_name(missing: str) -> None:
         {"name": ""},
         {"framing": {"size": 0, "field": 1}},
         {"colour": "blue"},
+        {"int8": INT8 | {"sha256": "none"}},
+        {"int8": INT8 | {"rmse_rise": float("nan")}},
+        {"int8": {"sha256": INT8["sha256"]}},
     ],
 )
 def test_a_card_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:

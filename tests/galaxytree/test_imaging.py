@@ -211,6 +211,97 @@ def seen_or_refused(data: bytes) -> None:
     assert pixels.dtype == np.uint8
 
 
+# Decoding at a part of the size.
+
+
+@pytest.mark.parametrize(
+    ("size", "part"),
+    [
+        ((424, 424), 2),  # Galaxy Zoo's, just enough
+        ((848, 848), 4),
+        ((1696, 1696), 8),
+        ((4096, 4096), 8),
+        ((3392, 1696), 8),  # the shorter side decides
+        ((423, 424), 1),  # not divisible, or too small
+        ((424, 426), 2),
+        ((422, 422), 1),
+        ((850, 850), 2),
+        ((144, 144), 1),
+        ((1, 4096), 1),
+    ],
+)
+def test_the_part_of_its_size_at_which_a_jpeg_is_decoded(size: tuple[int, int], part: int) -> None:
+    assert GALAXY_ZOO_FRAMING.reduction(Header("JPEG", *size)) == part
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("part", [1, 2, 4, 8])
+@pytest.mark.parametrize("turn", [1, 6])
+def test_a_jpeg_at_a_part_of_its_size_shows_the_same(mode: str, part: int, turn: int) -> None:
+    drawn = Image.fromarray(draw_galaxy(seed=3, size=400)).convert(mode)
+    data = encode(drawn, quality=95, exif=orientation(turn))
+    pixels = EncodedImage(data).decode(part)
+    assert pixels.shape == (400 // part, 400 // part, 3)
+    expected = np.asarray(Image.fromarray(decode(data)).reduce(part))
+    assert mean_difference(pixels, expected) < 2.5
+
+
+def test_sides_that_are_not_divisible_are_rounded_up() -> None:
+    image = EncodedImage(encode(draw_galaxy(size=37)[:21], quality=90))
+    assert [image.decode(part).shape for part in (2, 4, 8)] == [(11, 19, 3), (6, 10, 3), (3, 5, 3)]
+
+
+def test_a_png_is_decoded_whole_whatever_is_enough() -> None:
+    np.testing.assert_array_equal(EncodedImage(encode(picture(), "PNG")).decode(8), picture())
+
+
+@pytest.mark.parametrize("size", [424, 848, 1696])
+def test_reading_frames_what_is_shown(size: int) -> None:
+    drawn = draw_galaxy(seed=5, size=1696)
+    data = encode(Image.fromarray(drawn).resize((size, size), Image.Resampling.BOX), quality=95)
+    expected = GALAXY_ZOO_FRAMING.frame(drawn)
+    read = GALAXY_ZOO_FRAMING.read(EncodedImage(data), 1)
+    assert read.shape == (1, 144, 144, 3)
+    assert mean_difference(read[0], expected) < 3
+    np.testing.assert_array_equal(GALAXY_ZOO_FRAMING.read(EncodedImage(data), 8)[0], read[0])
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_a_turned_jpeg_is_read_upright(value: int) -> None:
+    drawn = draw_galaxy(seed=6, size=424)
+    upright = GALAXY_ZOO_FRAMING.read(EncodedImage(encode(drawn, quality=95)), 1)[0]
+    stored = {1: drawn, 2: drawn[:, ::-1], 3: drawn[::-1, ::-1], 4: drawn[::-1]}.get(value)
+    if stored is None:
+        swapped = drawn.transpose(1, 0, 2)
+        stored = {5: swapped, 6: swapped[::-1], 7: swapped[::-1, ::-1], 8: swapped[:, ::-1]}[value]
+    turned = encode(np.ascontiguousarray(stored), quality=95, exif=orientation(value))
+    assert mean_difference(GALAXY_ZOO_FRAMING.read(EncodedImage(turned), 1)[0], upright) < 2
+
+
+@pytest.mark.parametrize("kind", ["baseline", "progressive", "cmyk"])
+@some_examples
+@given(st.data())
+def test_a_jpeg_cut_off_at_any_byte_is_refused_at_a_part_of_its_size_too(kind: str, data: st.DataObject) -> None:
+    whole = WHOLE[kind]
+    kept = data.draw(st.integers(1, len(whole) - 1) | st.integers(len(whole) - 14, len(whole) - 1))
+    part = data.draw(st.sampled_from([2, 4, 8]))
+    with pytest.raises(UndecodableImageError):
+        EncodedImage(whole[:kept]).decode(part)
+
+
+@some_examples
+@given(st.integers(150, 700), st.integers(150, 700), st.floats(0.3, 1.0), st.sampled_from([16, 64, 144]))
+def test_leaving_out_what_is_far_from_the_cut_changes_nothing(width: int, height: int, field: float, size: int) -> None:
+    random = np.random.default_rng(width * height)
+    pixels = random.integers(0, 256, (height, width, 3), np.uint8)
+    half = field * min(height, width) / 2
+    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    whole = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR, box=box))
+    framed = Framing(size=size, field=field).frame(pixels)
+    # The place of the cut is a rounding of its own.
+    assert np.abs(framed.astype(int) - whole).max() <= 1
+
+
 # What is refused.
 
 

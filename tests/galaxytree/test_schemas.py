@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from galaxytree.decision_tree import load_tree
-from galaxytree.predictions import Prediction
+from galaxytree.predictions import Averages
 from galaxytree.schemas import Classification, ImageFacts, ModelName
+from galaxytree.wording import Wording
 
 TREE = load_tree("galaxy-zoo-2")
 MODEL = ModelName(name="made-up", version="2026.11.1", tree=TREE.name)
@@ -21,13 +22,15 @@ IMAGE = ImageFacts(sha256="0" * 64, format="JPEG", width=424, height=300)
 some_examples = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
-def as_json(scores: NDArray[Any], *, full: bool = True, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (fields of every type)
-    """Return what a client gets."""
-    text = Classification.of(
-        TREE, Prediction(scores.astype(np.float64), **more), MODEL, IMAGE, full=full
-    ).model_dump_json(exclude_none=True)
-    answer: dict[str, Any] = json.loads(text)
-    return answer
+def as_json(scores: NDArray[Any], *, full: bool = True, views: int = 1, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (outputs of every shape)
+    """Return what a client gets, as it fits the schema."""
+    beside = {name: np.asarray(value, np.float64)[None] for name, value in more.items()}
+    averages = Averages(scores.astype(np.float64)[None], views=(views,), **beside)
+    (answer,) = Wording(TREE, MODEL).answers(averages, [IMAGE], [full])
+    written: dict[str, Any] = json.loads(json.dumps(answer))
+    read = Classification.model_validate(written)
+    assert read.model_dump(mode="json", exclude_none=True) == written
+    return written
 
 
 @some_examples
@@ -80,10 +83,22 @@ def test_scores_alone_leave_out_the_rest() -> None:
     assert set(answer) == {"model", "image", "views", "scores"}
 
 
-def test_what_was_written_is_read_again() -> None:
-    prediction = Prediction(TREE.normalise(np.ones(37)), np.ones(37), 3 * np.ones(37), 0.7, 8)
-    sent = Classification.of(TREE, prediction, MODEL, IMAGE, full=True)
-    assert Classification.model_validate_json(sent.model_dump_json()) == sent
+def test_a_batch_is_answered_as_its_images_would_be_by_themselves() -> None:
+    random = np.random.default_rng(3)
+    scores, errors = TREE.normalise(random.random((5, 37))), random.random((5, 37))
+    unlike, full = random.random(5), [True, False, True, False, True]
+    averages = Averages(scores, errors, 2 * errors, unlike, views=(1, 8, 1, 1, 8))
+    answers = Wording(TREE, MODEL).answers(averages, [IMAGE] * 5, full)
+    for row, answer in enumerate(answers):
+        alone = as_json(
+            scores[row],
+            full=full[row],
+            views=averages.views[row],
+            uncertainty=errors[row],
+            uncertainty_95=2 * errors[row],
+            out_of_domain=unlike[row],
+        )
+        assert json.loads(json.dumps(answer)) == alone
 
 
 @pytest.mark.parametrize("full", [True, False])
@@ -123,11 +138,8 @@ def test_a_picture_unlike_what_the_model_knows_is_flagged_in_words() -> None:
     known, unlike = (as_json(scores, out_of_domain=value)["summary"] for value in (0.5, 0.51))
     assert unlike == f"This does not look like the galaxies the model knows; take the answer with care. {known}"
     assert as_json(scores)["summary"] == known
-    flags = [
-        Classification.of(TREE, Prediction(scores, out_of_domain=it), MODEL, IMAGE, full=False).flagged
-        for it in (0.5, 0.51, None)
-    ]
-    assert flags == [False, True, False]
+    answers = (as_json(scores, full=False, **more) for more in ({"out_of_domain": 0.5}, {"out_of_domain": 0.51}, {}))
+    assert [Classification.model_validate(answer).flagged for answer in answers] == [False, True, False]
 
 
 def test_an_answer_of_an_older_service_has_one_view() -> None:

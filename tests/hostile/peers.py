@@ -1,9 +1,10 @@
 """Peers that don't behave: raw sockets that say what no HTTP library would let them."""
 
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPResponse
+from http.client import HTTPResponse, parse_headers
 
 import orjson
 
@@ -26,9 +27,23 @@ class Peer:
                 sent += self.socket.send(data)
         return sent
 
+    def say_in_pieces(self, data: bytes, pieces: int) -> None:
+        """Send bytes in so many packets, with time between them for each to be seen by itself."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        size = -(-len(data) // pieces)
+        for start in range(0, len(data), size):
+            if start:
+                time.sleep(0.01)
+            self.say(data[start : start + size])
+
+    @staticmethod
+    def head(method: str = "POST", path: str = "/classify", *headers: str, version: str = "1.1") -> bytes:
+        """Return the head of a request."""
+        return "\r\n".join([f"{method} {path} HTTP/{version}", "Host: galaxytree", *headers, "", ""]).encode()
+
     def post(self, *headers: str, path: str = "/classify") -> None:
         """Send the head of a POST."""
-        self.say("\r\n".join([f"POST {path} HTTP/1.1", "Host: galaxytree", *headers, "", ""]).encode())
+        self.say(self.head("POST", path, *headers))
 
     def chunk(self, data: bytes) -> None:
         """Send one chunk of a chunked body; an empty one ends it."""
@@ -39,6 +54,17 @@ class Peer:
         response = HTTPResponse(self.socket, method="POST")
         response.begin()
         return Answer(response.status, dict(response.headers.items()), response.read())
+
+    def answers(self, count: int) -> list["Answer"]:
+        """Read several answers, which may have come together."""
+        found = []
+        with self.socket.makefile("rb") as stream:
+            for _ in range(count):
+                status = int(stream.readline().split()[1])
+                headers = dict(parse_headers(stream).items())
+                body = stream.read(int({name.lower(): value for name, value in headers.items()}["content-length"]))
+                found.append(Answer(status, headers, body))
+        return found
 
     def is_closed(self) -> bool:
         """Whether the other side closes the connection."""

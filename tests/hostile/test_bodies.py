@@ -218,6 +218,35 @@ def test_who_offers_an_upgrade_is_served_as_they_are(service: Process, to: str) 
     assert "WebSocket" not in service.log
 
 
+@pytest.mark.parametrize(
+    "nonsense", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
+)
+def test_one_who_does_not_speak_http(service: Process, nonsense: bytes) -> None:
+    with peer(service.port) as one:
+        one.say(nonsense)
+        answer = one.answer()
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert one.is_closed()
+    assert "Traceback" not in service.log
+
+
+def test_nonsense_after_a_request_ends_the_connection_only(service: Process) -> None:
+    data = jpeg(size=64)
+    with peer(service.port) as one:
+        one.post(f"Content-Length: {len(data)}")
+        one.say(data)
+        assert one.answer().status == 200
+        one.say(b"nonsense\r\n\r\n")
+        assert one.answer().status == 400
+        assert one.is_closed()
+    with peer(service.port) as one:
+        one.say(one.head("POST", "/classify", f"Content-Length: {len(data)}") + data + b"nonsense\r\n\r\n")
+        assert one.answer().status in {200, 400}
+        assert one.is_closed()
+    assert httpx.get(f"{service.url}/health/ready").is_success
+    assert "Traceback" not in service.log
+
+
 def test_endless_headers(service: Process) -> None:
     with peer(service.port) as one:
         one.say(b"GET /health/live HTTP/1.1\r\nHost: galaxytree\r\nX: ")

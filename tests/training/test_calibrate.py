@@ -15,17 +15,30 @@ from galaxytree.decision_tree import load_tree
 from galaxytree.imaging import GALAXY_ZOO_FRAMING
 from tests.training.conftest import TINY, Exported, Run, training
 from tests.training.galaxies import ROUND, THIN, draw, votes_of
+from training import calibrate as calibrate_module
 from training.arrays import ArrayWriter, read_galaxies
-from training.calibrate import CalibrateSettings, _fitted, _pooled, _scale, _Seen, _usual, calibrate, calibrated
+from training.calibrate import (
+    SMOOTHINGS,
+    CalibrateSettings,
+    _best,
+    _fitted,
+    _pooled,
+    _scale,
+    _usual,
+    calibrate,
+    calibrated,
+)
 from training.coverage import INTERVALS, coverage
 from training.evaluate import evaluate, flagged_in
-from training.export import TOLERANCES
-from training.networks.classifier import View, ViewClassifier
+from training.export import TOLERANCES, _write
+from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
 from training.networks.error_bars import ASKED, RARE, ErrorBars
 from training.networks.out_of_domain import OutOfDomain
+from training.networks.smoothing import smoothed
 from training.plots import plot_reliability
 from training.predict import predict_onnx
 from training.runs import RunError
+from training.seen import Seen
 from training.strange import STRANGE, strange
 from training.trained import trained
 
@@ -72,6 +85,66 @@ def test_what_was_fitted_and_on_whom_is_said(run: Run) -> None:
     assert facts["coverage_on_those"]["all"]["votes"] == 30 * 37
 
 
+@pytest.fixture
+def hastily(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fit error bars and the flag in no time, where it does not matter what they are."""
+    monkeypatch.setattr(calibrate_module, "_EPOCHS", 1)
+    monkeypatch.setattr(calibrate_module, "_DRAWN", 2)
+    monkeypatch.setattr(OutOfDomain, "fit", lambda *_: None)
+
+
+@pytest.mark.usefixtures("hastily")
+def test_the_smoothing_is_the_best_of_those_tried_on_the_galaxies_set_aside_for_it(run: Run, tmp_path: Path) -> None:
+    facts = json.loads((run.folder / "calibration.json").read_text("utf-8"))
+    errors = {float(weight): error for weight, error in facts["rmse_on_those"].items()}
+    assert tuple(errors) == SMOOTHINGS
+    assert errors[facts["smoothing"]] == min(errors.values())
+    best = f"smoothing {facts['smoothing']:g}: RMSE {min(errors.values())} on the galaxies set aside, taken"
+    assert best in run.result.stdout
+    # Whatever the others' votes are.
+    galaxies = read_galaxies(run.data)
+    votes = galaxies.votes.copy()
+    votes[galaxies.validation] = np.nan
+    votes[galaxies.learning] = votes[galaxies.learning][:, ::-1]
+    other = shutil.copytree(run.folder, tmp_path / "run")
+    again = calibrate(CalibrateSettings(run=other, data=run.data), replace(galaxies, votes=votes))
+    assert again["rmse_on_those"] == facts["rmse_on_those"]
+    # Theirs do tell.
+    votes[galaxies.calibration] = votes[galaxies.calibration][::-1]
+    again = calibrate(CalibrateSettings(run=other, data=run.data), replace(galaxies, votes=votes))
+    assert again["rmse_on_those"] != facts["rmse_on_those"]
+
+
+@pytest.mark.usefixtures("hastily")
+def test_the_network_is_smoothed_as_the_calibration_says(run: Run, tmp_path: Path) -> None:
+    images = torch.from_numpy(np.stack([draw(thin=True, seed=1), draw(thin=False, seed=2)]))
+    other = shutil.copytree(run.folder, tmp_path / "run")
+    result = training("calibrate", "--run", other, "--data", run.data, "--smoothing=0.2")
+    assert "smoothing 0.2: RMSE" in result.stdout
+    assert result.stdout.count("smoothing") == 1
+    plain = trained(other, TREE)[0]
+    network = calibrated(other, plain)
+    assert network is not None
+    _write(network, GALAXY_ZOO_FRAMING, tmp_path / "model.onnx", {})
+    by_onnx = predict_onnx(tmp_path / "model.onnx", images.numpy()).scores
+    state = torch.load(other / "calibration.pt", weights_only=True)
+    del state["smoothing"]
+    torch.save(state, other / "calibration.pt")
+    from_before = calibrated(other, plain)
+    assert from_before is not None
+    with torch.inference_mode():
+        wanted = GalaxyClassifier(plain.view, smoothed(plain.classifier, 0.2))(images)
+        torch.testing.assert_close(network(images)[0], wanted)
+        np.testing.assert_allclose(by_onnx, wanted.numpy(), rtol=0, atol=TOLERANCES["scores"])
+        assert not torch.equal(wanted, plain(images))
+        torch.testing.assert_close(from_before(images)[0], plain(images), msg="runs had no smoothing once")
+
+
+def test_the_least_smoothing_is_taken_where_nothing_tells_them_apart() -> None:
+    assert _best({0.0: 0.2, 0.1: 0.1, 0.2: 0.1}) == 0.1
+    assert _best({0.0: np.nan, 0.1: np.nan}) == 0.0
+
+
 def test_the_model_file_gives_error_bars_and_the_flag(exported: Exported) -> None:
     session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == [
@@ -92,7 +165,9 @@ def test_the_model_file_gives_error_bars_and_the_flag(exported: Exported) -> Non
 
 
 def test_the_card_says_how_far_they_hold(exported: Exported) -> None:
-    metrics = ModelCard.read(exported.folder).metrics
+    card = ModelCard.read(exported.folder)
+    metrics = card.metrics
+    assert card.provenance["calibration"]["smoothing"] in SMOOTHINGS
     assert metrics["error_bars"]["promised"] == [0.68, 0.95]
     assert metrics["error_bars"]["one_view"]["all"]["votes"] == 20 * 37
     assert set(metrics["out_of_domain"]) == {"validation", *STRANGE, "galaxies without a label"}
@@ -202,14 +277,14 @@ def test_a_model_without_error_bars_has_none_to_draw(data: Path, run: Run, tmp_p
 # The arithmetic, on votes whose spread is known.
 
 
-def votes_with_spread(count: int, seed: int = 0) -> tuple[_Seen, torch.Tensor, torch.Tensor]:
+def votes_with_spread(count: int, seed: int = 0) -> tuple[Seen, torch.Tensor, torch.Tensor]:
     """Make scores, votes that scatter about them as the first feature says, and that spread."""
     random = torch.Generator().manual_seed(seed)
     features = torch.randn(count, 8, generator=random)
     scores = torch.full((count, 37), 0.5)
     spread = (0.05 * torch.exp(0.5 * features[:, :1])).expand(-1, 37)
     votes = scores + spread * torch.randn(count, 37, generator=random)
-    return _Seen(features, features, scores), votes, spread
+    return Seen(features, features, scores), votes, spread
 
 
 def test_the_spread_of_votes_is_found_image_by_image(data: Path) -> None:
@@ -325,6 +400,18 @@ def test_the_flag_is_a_distance_from_what_is_usual() -> None:
     assert (flag(usual * 10) > 0.5).float().mean() > 0.99
 
 
+def test_what_is_the_same_of_all_does_not_decide_by_its_last_digits() -> None:
+    random = torch.Generator().manual_seed(1)
+    usual = torch.randn(3000, 20, generator=random)
+    usual[:, 7] = 1e-3
+    flag = OutOfDomain(20, 10)
+    flag.fit(usual)
+    # As far as the spread of a channel that is the same everywhere was off, from one runtime to another.
+    off = usual.clone()
+    off[:, 7] += 6e-4
+    torch.testing.assert_close(flag.distance(off), flag.distance(usual), rtol=0.01, atol=0.01)
+
+
 @pytest.mark.parametrize("false_alarms", [0.01, 0.05])
 def test_as_many_false_alarms_are_expected_as_are_allowed(false_alarms: float) -> None:
     random = torch.Generator().manual_seed(1)
@@ -354,6 +441,17 @@ def test_statistics_do_not_change_what_is_seen(network: str) -> None:
     assert statistics.shape[0] == 2
     assert statistics.shape[1] > features.shape[1]
     assert torch.isfinite(statistics).all()
+
+
+def test_statistics_are_means_and_spreads_of_every_level() -> None:
+    classifier = ViewClassifier(TREE, "efficientnet-lite0").eval()
+    views = View(64, 64)(torch.from_numpy(strange("text", 2, 64)))
+    with torch.inference_mode():
+        features, levels = classifier.backbone.with_levels((views - 127) / 128)
+        _, statistics = classifier.with_statistics(views)
+    means = torch.cat([level.mean(dim=(2, 3)) for level in levels], dim=1)
+    spreads = torch.cat([level.double().var(dim=(2, 3), correction=0).add(1e-6).sqrt() for level in levels], dim=1)
+    torch.testing.assert_close(statistics, torch.cat([means, spreads.float(), features], dim=1), rtol=1e-3, atol=1e-4)
 
 
 def test_reliability_of_a_single_galaxy_is_drawn(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from training.experiment.cli import ExperimentSettings
 from training.explore.settings import ExploreSettings
 from training.export import ExportSettings
 from training.prepare import PrepareSettings
+from training.quantise import QuantiseSettings
 from training.settings import TrainSettings
 from training.teach import TeachSettings
 
@@ -27,6 +28,7 @@ COMMANDS: dict[str, type[Options]] = {
     "evaluate": EvaluateSettings,
     "calibrate": CalibrateSettings,
     "export": ExportSettings,
+    "quantise": QuantiseSettings,
     "compare": CompareSettings,
     "experiment": ExperimentSettings,
     "explore": ExploreSettings,
@@ -74,6 +76,9 @@ def test_every_option_is_described(settings: type[Options]) -> None:
         (["prepare", "nowhere"], "nowhere"),
         (["prepare", "--size=8"], "--size (GALAXYTREE_PREPARE_SIZE): Input should be greater than or equal to 32"),
         (["evaluate", "--format=xml"], "--format"),
+        (["evaluate", "--precision=int4"], "--precision"),
+        (["quantise", "--images=0"], "--images (GALAXYTREE_QUANTISE_IMAGES): Input should be greater than 0"),
+        (["quantise", "--data=nowhere.h5"], "there is no nowhere.h5"),
         (["export", "--name="], "--name (GALAXYTREE_EXPORT_NAME): "),
         (["export", "--name=.."], "--name (GALAXYTREE_EXPORT_NAME): "),
         (["export", "--name=a/b"], "--name (GALAXYTREE_EXPORT_NAME): "),

@@ -15,6 +15,7 @@ from galaxytree.decision_tree import load_tree
 from tests.training.galaxies import draw
 from training.networks.classifier import NETWORKS, GalaxyClassifier, View, ViewClassifier
 from training.networks.efficientnet_lite import VARIANTS, EfficientNetLite, load_imagenet
+from training.networks.smoothing import smoothed
 from training.networks.tree_head import TreeHead
 from training.settings import TrainSettings
 
@@ -90,6 +91,17 @@ def test_whatever_comes_in_adds_up(logits: NDArray[np.float32]) -> None:
     TREE.check(TreeHead(TREE)(torch.from_numpy(logits)).numpy(), tolerance=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e30])
+def test_questions_do_not_drown_each_other(scale: float) -> None:
+    # The largest of all would leave nothing of the others: each question is taken by itself.
+    logits = torch.full((1, 37), -scale)
+    logits[0, TREE.slices["Q1"]] = torch.tensor([0.0, scale, 0.0])
+    scores = TreeHead(TREE)(logits)[0]
+    assert scores[TREE.slices["Q1"]].tolist() == [0, 1, 0]
+    assert scores[TREE.slices["Q2"]].tolist() == [0.5, 0.5]
+    assert scores[TREE.slices["Q11"]].tolist() == pytest.approx([1 / 24] * 6, abs=1e-7)
+
+
 def test_arithmetic_in_bf16_adds_up_as_well() -> None:
     logits = torch.randn(64, 37, generator=torch.Generator().manual_seed(1)).mul(5).bfloat16()
     scores = TreeHead(TREE)(logits)
@@ -120,6 +132,35 @@ def test_the_plain_view_is_the_centre() -> None:
     halved = View(12, 6)(images)
     means = images[:, 4:16, 4:16].float().reshape(2, 6, 2, 6, 2, 3).mean(dim=(2, 4)).permute(0, 3, 1, 2)
     torch.testing.assert_close(halved, means)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_first_convolution_smooths_by_itself(network: str) -> None:
+    torch.manual_seed(1)
+    plain = ViewClassifier(TREE, network).eval()
+    wider, weight = smoothed(plain, 0.1).eval(), 0.1
+    first, its = (
+        next(each for each in one.backbone.modules() if isinstance(each, torch.nn.Conv2d)) for one in (plain, wider)
+    )
+    pictures = torch.rand(2, 3, 64, 64)
+    # Each pixel with its neighbours along rows, and then along columns.
+    padded = torch.nn.functional.pad(pictures, (1, 1, 1, 1))
+    rows = weight * (padded[..., :-2] + padded[..., 2:]) + (1 - 2 * weight) * padded[..., 1:-1]
+    smooth = weight * (rows[..., :-2, :] + rows[..., 2:, :]) + (1 - 2 * weight) * rows[..., 1:-1, :]
+    with torch.inference_mode():
+        wanted, found = first(smooth), its(pictures)
+        assert found.shape == wanted.shape
+        # At the edge the zeros around the picture are smoothed too.
+        torch.testing.assert_close(found[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(found, first(pictures), atol=1e-3)
+
+
+def test_what_is_not_smoothed_is_the_network_itself() -> None:
+    plain = ViewClassifier(TREE, "efficientnet-lite0")
+    assert smoothed(plain, 0.0) is plain
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    smoothed(plain, 0.1)
+    assert all(torch.equal(value, before[name]) for name, value in plain.state_dict().items())
 
 
 @pytest.mark.parametrize("tree", [TREE, CANDELS], ids=lambda tree: tree.name)

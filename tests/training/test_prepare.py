@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from galaxytree.decision_tree import load_tree
-from galaxytree.imaging import EncodedImage, Framing, decode
+from galaxytree.imaging import GALAXY_ZOO_FRAMING, EncodedImage, Framing, decode
 from tests.galaxies import draw_galaxy, encode, jpeg, png
 from tests.training.conftest import training
 from tests.training.galaxies import ROUND, THIN, votes_of
@@ -184,6 +184,16 @@ def test_a_picture_of_just_the_usual_size_has_been_cut_already_under_the_usual_f
     np.testing.assert_array_equal(cut[0], Framing(size=32, field=288 / 424).frame(small))
 
 
+def test_pictures_are_decoded_as_the_service_decodes_them(tmp_path: Path) -> None:
+    picture = jpeg(1, 424)
+    source = lay(tmp_path / "s", {"v.csv": solutions(["1"]), "i/1.jpg": picture})
+    seen = prepared_images(tmp_path / "g.h5", source)[0]
+    np.testing.assert_array_equal(seen, GALAXY_ZOO_FRAMING.read(EncodedImage(picture))[0])
+    assert (seen != GALAXY_ZOO_FRAMING.frame(decode(picture))).any(), "at a part of its size, as far as that is enough"
+    whole = prepared_images(tmp_path / "g.h5", source, "--precut")[0]
+    np.testing.assert_array_equal(whole, Framing(size=144, field=1).read(EncodedImage(picture))[0])
+
+
 def test_pictures_that_are_cut_already_are_scaled_whole(tmp_path: Path) -> None:
     picture = draw_galaxy(1, 144)
     source = lay(tmp_path / "s", {"v.csv": solutions(["1"]), "i/1.png": encode(picture, "PNG")})
@@ -310,9 +320,9 @@ def test_pictures_with_too_many_pixels_are_listed_and_not_decoded(
     source = lay(tmp_path / "s", files)
     decode_image = EncodedImage.decode
 
-    def decoding(image: EncodedImage) -> NDArray[np.uint8]:
+    def decoding(image: EncodedImage, reduction: int = 1) -> NDArray[np.uint8]:
         assert image.header.width == 40
-        return decode_image(image)
+        return decode_image(image, reduction)
 
     monkeypatch.setattr(EncodedImage, "decode", decoding)
     prepared = Prepared(tmp_path / "g.h5", source, "--max-pixels=1600")

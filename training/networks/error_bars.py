@@ -61,8 +61,7 @@ class ErrorBars(nn.Module):
 
     def weights(self, scores: Tensor) -> Tensor:
         """Return for each column what its question's scores add up to: [N, columns]."""
-        padded = torch.cat([scores, torch.ones_like(scores[:, :1])], dim=1)
-        return padded[:, self.parents]
+        return nn.functional.pad(scores, (0, 1), value=1.0).index_select(1, self.parents)
 
     def spread(self, features: Tensor, scores: Tensor) -> Tensor:
         """Return standard deviations of votes about scores, before the calibration: [N, columns]."""

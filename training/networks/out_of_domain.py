@@ -43,8 +43,9 @@ class OutOfDomain(nn.Module):
         known = statistics.double()
         self.mean.copy_(known.mean(dim=0))
         spread = known.std(dim=0)
-        # Of what hardly changes from galaxy to galaxy, the last bits of a float would decide.
-        self.scale.copy_(spread.clamp(min=1e-3 * float(spread.median())))
+        # Of what hardly changes from galaxy to galaxy, as the spread of a channel that is the same everywhere, the last
+        # bits of a float would decide, and these are others with each runtime.
+        self.scale.copy_(spread.clamp(min=1e-2 * float(spread.median())))
         standard = (known - self.mean) / self.scale
         variance, axes = torch.linalg.eigh(standard.T @ standard / len(standard))
         kept = self.axes.shape[1]
@@ -57,8 +58,10 @@ class OutOfDomain(nn.Module):
         """Return the squared Mahalanobis distance [N] of images whose statistics are [N, statistics]."""
         standard = (statistics - self.mean) / self.scale
         along = standard @ self.axes
-        left = (standard.square().sum(dim=1) - along.square().sum(dim=1)).clamp(min=0)
-        return (along / self.spread).square().sum(dim=1) + left / self.beside
+        # A product, and no power: what runs the network may take a power for any power.
+        squared = along * along
+        left = ((standard * standard).sum(dim=1) - squared.sum(dim=1)).clamp(min=0)
+        return (squared / self.spread.square()).sum(dim=1) + left / self.beside
 
     def forward(self, statistics: Tensor) -> Tensor:
         """Map statistics [N, statistics] to numbers from 0 to 1: 0.5 at the distance that is still usual."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from galaxytree.decision_tree import DecisionTree, Question
-from training.networks.tree_head import TreeHead, down_the_tree
+from training.networks.tree_head import DownTheTree, TreeHead
 
 OUTPUTS: dict[str, type["Output"]] = {}
 """Name -> how scores are made."""
@@ -110,11 +110,17 @@ class Divided(Output, name="rectified-divided"):
 
     _FLOOR = 1e-6
 
+    def __init__(self, tree: DecisionTree) -> None:
+        super().__init__(tree)
+        self.scores = DownTheTree(tree)
+
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits to scores."""
         # Begins at 1, as a softmax's numerator does: at 0, half of the columns would begin without a gradient.
         evidence = (logits.float() + 1).relu() + self._FLOOR
-        return down_the_tree(self.tree, evidence, _divided)
+        fractions = [_divided(evidence[:, self.tree.slices[each.id]], each) for each in self.tree.questions]
+        scores: Tensor = self.scores(torch.cat([*fractions, torch.ones_like(evidence[:, :1])], dim=1))
+        return scores
 
 
 def _divided(own: Tensor, question: Question) -> Tensor:

@@ -1,0 +1,94 @@
+"""A worker for a GPU: threads that decode, one owner of the device, and the next batch decoded while this one runs."""
+
+import queue
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from app.batching import Entry, decode, score
+from app.engine import Engine
+from app.frames import Frame, Kind
+from app.jobs import Job
+
+
+class DeviceWorker:
+    """Decodes in some threads, and runs in one.
+
+    Parameters
+    ----------
+    sock
+        Where answers go.
+    engine : Engine
+    max_batch : int
+        Views in one run, at most.
+    threads : int
+        Threads that decode.
+    """
+
+    def __init__(self, sock: socket.socket, engine: Engine, max_batch: int, threads: int) -> None:
+        self._sock = sock
+        self._engine = engine
+        self._max_batch = max_batch
+        self._entries: dict[int, Entry] = {}
+        self._decoding = ThreadPoolExecutor(threads, "decoding")
+        self._decoded: queue.SimpleQueue[Entry | None] = queue.SimpleQueue()
+        self._telling = threading.Lock()
+        self._owner = threading.Thread(target=self._own, name="device")
+        self._owner.start()
+
+    def take(self, frames: list[Frame], _peek: Callable[[], list[Frame]]) -> None:
+        """Have what has come decoded, and then run."""
+        for frame in frames:
+            if frame.kind is Kind.JOB:
+                entry = Entry(frame.number, Job(frame.body, frame.views, full=frame.full))
+                self._entries[frame.number] = entry
+                self._decoding.submit(self._decode, entry)
+            elif (entry_gone := self._entries.get(frame.number)) is not None:
+                entry_gone.cancelled = True
+
+    def close(self) -> None:
+        """Let the threads go once their runs are over."""
+        self._decoding.shutdown(wait=True, cancel_futures=True)
+        self._decoded.put(None)
+        self._owner.join()
+
+    def _decode(self, entry: Entry) -> None:
+        told = [] if entry.cancelled else decode(self._engine, [entry])
+        if entry.image is None:
+            self._entries.pop(entry.number, None)
+            self._tell(told)
+        else:
+            self._decoded.put(entry)
+
+    def _own(self) -> None:
+        left: Entry | None = None
+        while (entry := left or self._decoded.get()) is not None:
+            batch, left, room = [entry], None, self._max_batch - entry.job.views
+            while left is None and room > 0:
+                try:
+                    upcoming = self._decoded.get_nowait()
+                except queue.Empty:
+                    break
+                if upcoming is None:
+                    self._decoded.put(None)
+                    break
+                if upcoming.job.views > room:
+                    left = upcoming
+                else:
+                    batch.append(upcoming)
+                    room -= upcoming.job.views
+            told = score(self._engine, batch)
+            for each in batch:
+                self._entries.pop(each.number, None)
+            self._tell(told)
+
+    def _tell(self, frames: list[Frame]) -> None:
+        if not frames:
+            return
+        try:
+            with self._telling:
+                self._sock.sendall(b"".join(frame.encode() for frame in frames))
+        except (BrokenPipeError, ConnectionResetError):
+            # The service hung up without waiting for answers.
+            pass

@@ -1,0 +1,60 @@
+"""Images -> answers, with one model: what a worker does, by itself or a batch at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import orjson
+
+from app.images import FramedImage, ImageReader
+from app.jobs import Job
+from app.model import Model
+from galaxytree.schemas import ModelName
+from galaxytree.wording import Wording
+
+
+class Engine:
+    """Turns images into answers with one model. Any thread may call any method.
+
+    Parameters
+    ----------
+    model : Model
+        Loaded and warmed up.
+    max_pixels : int
+        Width x height of one image, at most.
+    """
+
+    def __init__(self, model: Model, max_pixels: int) -> None:
+        self.model = model
+        self._reader = ImageReader(model.card.framing, max_pixels)
+        name = ModelName(name=model.card.name, version=model.card.version, tree=model.card.tree)
+        self._wording = Wording(model.tree, name)
+
+    def read(self, job: Job) -> FramedImage:
+        """Decode one image and frame its views.
+
+        Raises
+        ------
+        UndecodableImageError, UnsupportedMediaTypeError, TooManyPixelsError
+            See `ImageReader.read`.
+        """
+        return self._reader.read(job.data, job.views)
+
+    def answer(self, jobs: Sequence[Job], images: Sequence[FramedImage], *, alone: bool = False) -> list[bytes]:
+        """Score images in one run, and write their answers as JSON; see `galaxytree.schemas.Classification`.
+
+        Parameters
+        ----------
+        jobs, images
+            One each for each image.
+        alone
+            Whether the run may have all cores.
+
+        Raises
+        ------
+        UnusableScoresError
+            If the network answers something else than finite scores.
+        """
+        pixels = images[0].pixels if len(images) == 1 else np.concatenate([image.pixels for image in images])
+        averages = self.model.predict(pixels, alone=alone).over_views([len(image.pixels) for image in images])
+        answers = self._wording.answers(averages, [image.facts for image in images], [job.full for job in jobs])
+        return [orjson.dumps(answer) for answer in answers]

@@ -1,0 +1,87 @@
+"""What the service and its workers say to each other over a socket: frames, each a header and a body."""
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple, cast
+
+from galaxytree.views import Views
+
+
+class Kind(IntEnum):
+    """What a frame says."""
+
+    # To a worker.
+    START = 0
+    """Its body is JSON: how to start; see `app.starting.Start`."""
+    JOB = 1
+    """Its body is an image."""
+    CANCEL = 2
+    """Nobody waits for this job any more."""
+
+    # From a worker.
+    READY = 3
+    """Its body is JSON: what runs; see `app.starting.Running`."""
+    REFUSED = 4
+    """Its body is JSON: why the worker can't start."""
+    ANSWER = 5
+    """Its body is the answer."""
+    PROBLEM = 6
+    """Its body is JSON: code and detail of what is wrong with the image."""
+    FAILURE = 7
+    """Its body is a text for the log: what went wrong in the worker."""
+
+
+class Frame(NamedTuple):
+    """One frame.
+
+    Attributes
+    ----------
+    kind
+    number
+        Of the job.
+    views, full
+        See `Job`.
+    alone
+        Whether nobody else needs the cores.
+    decode_seconds, infer_seconds
+        See `Answered`.
+    body
+    """
+
+    kind: Kind
+    number: int = 0
+    views: Views = 1
+    full: bool = False
+    alone: bool = False
+    decode_seconds: float = 0.0
+    infer_seconds: float = 0.0
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the frame as it travels."""
+        return _HEADER.pack(*self[:-1], len(self.body)) + self.body
+
+
+_HEADER = struct.Struct("<BQB??ffI")
+
+
+class FrameReader:
+    """Puts frames together from the pieces in which they come."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
+        """Take a piece; yield the frames that are complete."""
+        self._buffer += data
+        at = 0
+        while len(self._buffer) - at >= _HEADER.size:
+            kind, number, views, full, alone, decode, infer, length = _HEADER.unpack_from(self._buffer, at)
+            start = at + _HEADER.size
+            if len(self._buffer) < start + length:
+                break
+            at = start + length
+            body = bytes(memoryview(self._buffer)[start:at])
+            yield Frame(Kind(kind), number, cast("Views", views), full, alone, decode, infer, body)
+        del self._buffer[:at]

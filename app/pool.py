@@ -1,0 +1,232 @@
+"""The workers, as the service sees them: who waits, who works on what, and what becomes of it.
+
+Entries go to the worker that has the least to do, and no worker is given more than a batch and the next one. The rest
+waits here, where it can still be overtaken by those who are in a hurry, and be dropped before it costs anything when
+nobody waits for it any more.
+
+If a worker dies, another is started in its place, and what it was working on is given out again, each image by itself:
+who sent the one to blame is the only one to lose by it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from app.errors import DeadlineExceededError, InternalError
+from app.jobs import Job
+from app.lanes import Lanes
+from app.providers import CPU
+from app.refusals import StartRefusedError
+from app.starting import Running, Start
+from app.waiting import Entry, Outcome
+from app.worker_link import Starter, WorkerLink
+
+AHEAD = 2
+"""So many full batches a worker on a CPU is given: the one that it runs, and the next."""
+
+AHEAD_ON_DEVICE = 4
+"""On a GPU also those that are decoded, and that wait to be."""
+
+_log = logging.getLogger(__name__)
+
+
+class Pool:
+    """Workers, and who waits for them. It belongs to the event loop's thread.
+
+    Parameters
+    ----------
+    start : Start
+    starter : callable
+        Starts a worker.
+    failed : callable
+        Is told in a sentence if no worker is left, and none can be started.
+    seconds : float
+        Within which an image gets its answer, or is dropped.
+    retry_after_seconds : int
+        What those are told whose image was dropped.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        starter: Starter,
+        failed: Callable[[str], None],
+        seconds: float,
+        retry_after_seconds: int,
+    ) -> None:
+        self._start = start
+        self._seconds = seconds
+        self._retry_after_seconds = retry_after_seconds
+        self._clock = asyncio.get_running_loop().time
+        # All have the same time, so that these are in the order in which it is over.
+        self._expiring: deque[Entry] = deque()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._starter = starter
+        self._failed = failed
+        self._workers: set[WorkerLink] = set()
+        self._lanes: Lanes[Entry] = Lanes()
+        self._suspects: list[Entry] = []
+        self._number = 0
+        self._max_batch = self._ahead = 0
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def open(self) -> Running:
+        """Start the workers, and wait until they are ready.
+
+        Raises
+        ------
+        StartRefusedError
+            If they can't start as they are told to.
+        """
+        # The first one says where the network runs, and so how many there are to be.
+        running = await self._hire()
+        self._max_batch = running.max_batch
+        self._ahead = running.max_batch * (AHEAD if running.provider == CPU else AHEAD_ON_DEVICE)
+        if running.provider == CPU:
+            await asyncio.gather(*(self._hire() for _ in range(self._start.cores - 1)))
+        return running
+
+    def submit(self, job: Job, done: Callable[[Outcome], object], request_id: str = "-") -> Entry:
+        """Have one image classified.
+
+        Parameters
+        ----------
+        job
+        done
+            Is called with what becomes of it: what it got, or the error that it met.
+        request_id
+            For the log.
+
+        Returns
+        -------
+        Entry
+            For `drop`.
+
+        Raises
+        ------
+        ValueError
+            If it has more views than there may be in a run.
+        InternalError
+            If the pool has been closed.
+        """
+        if job.views > self._max_batch:
+            msg = f"{job.views} views don't fit into a run of {self._max_batch}"
+            raise ValueError(msg)
+        if self._closed:
+            raise InternalError
+        now = self._clock()
+        entry = Entry(job, done, request_id, now + self._seconds, now)
+        while self._expiring and self._expiring[0].over:
+            self._expiring.popleft()
+        self._expiring.append(entry)
+        if self._expiry is None:
+            self._expiry = asyncio.get_running_loop().call_at(entry.expires, self._expire)
+        self._lanes.put(entry)
+        self._dispatch()
+        return entry
+
+    def drop(self, entry: Entry) -> None:
+        """Forget an entry: nobody waits for it any more."""
+        entry.forget()
+        if entry.worker is not None and entry.worker.drop(entry):
+            self._dispatch()
+
+    def _expire(self) -> None:
+        """Tell those whose time is over, and look again when the next one's is."""
+        now = self._clock()
+        while self._expiring and (self._expiring[0].over or self._expiring[0].expires <= now):
+            entry = self._expiring.popleft()
+            if not entry.over:
+                msg = f"No answer within {self._seconds:g} s; the image was dropped."
+                entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
+                self.drop(entry)
+        self._expiry = (
+            asyncio.get_running_loop().call_at(self._expiring[0].expires, self._expire) if self._expiring else None
+        )
+
+    async def close(self) -> None:
+        """Let the workers go; what waits is not scored."""
+        self._closed = True
+        restarts = tuple(self._restarts)
+        for restart in restarts:
+            restart.cancel()
+        left = [entry for worker in self._workers for entry in worker.entries.values()] + self._suspects
+        while (entry := self._lanes.pop()) is not None:
+            left.append(entry)
+        for entry in left:
+            entry.finish(InternalError())
+        if self._expiry is not None:
+            self._expiry.cancel()
+        workers, self._workers = self._workers, set()
+        await asyncio.gather(*(worker.end() for worker in workers))
+        # What they were about to start ends too.
+        await asyncio.gather(*restarts, return_exceptions=True)
+
+    async def _hire(self) -> Running:
+        worker = WorkerLink(self)
+        try:
+            running = await worker.start(self._start, self._starter)
+        except BaseException:
+            await worker.end()
+            raise
+        self._workers.add(worker)
+        self._dispatch()
+        return running
+
+    def _dispatch(self) -> None:
+        while self._suspects and (idle := next((each for each in self._workers if not each.entries), None)) is not None:
+            suspect = self._suspects.pop(0)
+            if not suspect.gone:
+                self._give(idle, suspect)
+        while self._workers:
+            worker = min(self._workers, key=WorkerLink.load)
+            if worker.load() >= self._ahead:
+                break
+            entry = self._lanes.pop()
+            if entry is None:
+                break
+            self._give(worker, entry)
+
+    def _give(self, worker: "WorkerLink", entry: Entry) -> None:
+        self._number += 1
+        entry.number = self._number
+        alone = self._lanes.empty() and not any(each.entries for each in self._workers)
+        worker.give(entry, alone=alone)
+
+    def now(self) -> float:
+        """Return the time on the loop's clock."""
+        return self._clock()
+
+    def served(self) -> None:
+        """Give out what waits: a worker has room again."""
+        self._dispatch()
+
+    def died(self, worker: "WorkerLink") -> None:
+        """Give what a worker had to others, and start another one in its place."""
+        if self._closed or worker not in self._workers:
+            return
+        self._workers.discard(worker)
+        _log.error("a worker died with %d images, and is replaced", len(worker.entries))
+        for entry in worker.entries.values():
+            if entry.suspect:
+                entry.finish(InternalError())
+            else:
+                entry.suspect, entry.worker = True, None
+                self._suspects.append(entry)
+        worker.entries.clear()
+        restart = asyncio.ensure_future(self._replace(worker))
+        self._restarts.add(restart)
+        restart.add_done_callback(self._restarts.discard)
+        self._dispatch()
+
+    async def _replace(self, worker: "WorkerLink") -> None:
+        await worker.end()
+        try:
+            await self._hire()
+        except (StartRefusedError, OSError) as error:
+            # An OSError where there is no room for another process.
+            _log.error("a worker could not be replaced: %s", error)
+            if not self._workers:
+                self._failed(f"no worker is left, and none can be started ({error})")

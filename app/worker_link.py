@@ -1,0 +1,167 @@
+"""One worker, as the service sees it: at the other end of a socket."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Protocol
+
+import orjson
+
+from app.errors import InternalError, request_errors
+from app.frames import Frame, FrameReader, Kind
+from app.jobs import Answered
+from app.refusals import WorkerRefusedError, refusals
+from app.starting import Running, Start
+from app.waiting import Entry
+
+_MUCH = 1_000_000
+"""What a suspect counts for: more than anything else."""
+
+_log = logging.getLogger(__name__)
+
+
+class Handle(Protocol):
+    """A worker that was started."""
+
+    def end(self) -> None:
+        """Have it end, if it doesn't by itself now that its socket is closed; called in another thread."""
+        ...
+
+
+Starter = Callable[[socket.socket], Handle]
+"""Starts a worker at the other end of a socket, which then belongs to it."""
+
+
+class Owner(Protocol):
+    """Who gives a worker its work."""
+
+    def now(self) -> float:
+        """Return the time on the loop's clock."""
+        ...
+
+    def served(self) -> None:
+        """Hear that a worker has room again."""
+        ...
+
+    def died(self, worker: "WorkerLink") -> None:
+        """Hear that a worker has gone."""
+        ...
+
+
+class WorkerLink(asyncio.Protocol):
+    """One worker, at the other end of a socket.
+
+    Parameters
+    ----------
+    owner
+        Who gives it work.
+
+    Attributes
+    ----------
+    entries
+        What it is working on, by their numbers.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        self.entries: dict[int, Entry] = {}
+        self._owner = owner
+        self._views = 0
+        self._reader = FrameReader()
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._handle: Handle | None = None
+        self._running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+
+    def load(self) -> int:
+        """Return how many views it is working on: very many, if it has a suspect, which is to be by itself."""
+        return self._views
+
+    async def start(self, start: Start, starter: Starter) -> Running:
+        """Start it and wait until it is ready; StartRefusedError if it says that it can't."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)  # noqa: FBT003 (the standard library's)
+        try:
+            self._handle = await asyncio.to_thread(starter, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+        self._transport.write(Frame(Kind.START, body=orjson.dumps(asdict(start))).encode())
+        return await self._running
+
+    def give(self, entry: Entry, *, alone: bool) -> None:
+        """Give it an entry to work on."""
+        entry.worker = self
+        self.entries[entry.number] = entry
+        # Nobody else is to be with a suspect.
+        entry.weight = _MUCH if entry.suspect else entry.job.views
+        self._views += entry.weight
+        job = entry.job
+        self._send(Frame(Kind.JOB, entry.number, job.views, job.full, alone, body=job.data))
+
+    def drop(self, entry: Entry) -> bool:
+        """Tell it that nobody waits for an entry; return whether it was working on it."""
+        if self._take(entry.number) is None:
+            return False
+        self._send(Frame(Kind.CANCEL, entry.number))
+        return True
+
+    def _send(self, frame: Frame) -> None:
+        """Send a frame, together with all others of this turn of the event loop."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(frame.encode())
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.write(b"".join(unsent))
+
+    async def end(self) -> None:
+        """Let it go."""
+        if self._transport is not None:
+            self._transport.close()
+        if self._handle is not None:
+            await asyncio.to_thread(self._handle.end)
+
+    def data_received(self, data: bytes) -> None:
+        """Hear what it says."""
+        now = self._owner.now()
+        for frame in self._reader.feed(data):
+            if frame.kind is Kind.READY:
+                said = orjson.loads(frame.body)
+                self._running.set_result(Running(**{**said, "outputs": tuple(said["outputs"])}))
+            elif frame.kind is Kind.REFUSED:
+                said = orjson.loads(frame.body)
+                self._running.set_exception(refusals()[said["kind"]](said["detail"]))
+            elif (entry := self._take(frame.number)) is not None:
+                _settle(entry, frame, now)
+        self._owner.served()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Note that it has gone."""
+        if not self._running.done():
+            self._running.set_exception(WorkerRefusedError())
+        self._owner.died(self)
+
+    def _take(self, number: int) -> Entry | None:
+        entry = self.entries.pop(number, None)
+        if entry is not None:
+            self._views -= entry.weight
+        return entry
+
+
+def _settle(entry: Entry, frame: Frame, now: float) -> None:
+    """Hand over what an entry got."""
+    if frame.kind is Kind.ANSWER:
+        waited = now - entry.since - frame.decode_seconds - frame.infer_seconds
+        entry.finish(Answered(frame.body, frame.decode_seconds, max(0.0, waited), frame.infer_seconds))
+    elif frame.kind is Kind.PROBLEM:
+        said = orjson.loads(frame.body)
+        entry.finish(request_errors()[said["code"]](said["detail"]))
+    else:
+        _log.error("%s", frame.body.decode(errors="replace"), extra={"request_id": entry.request_id})
+        entry.finish(InternalError())

@@ -1,0 +1,116 @@
+"""``python -m benchmarks``: measure, and write the table anew from what was measured."""
+
+import datetime as dt
+import shlex
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from benchmarks.environments import PEERS, NotInstalledError, install
+from benchmarks.images import galaxies
+from benchmarks.machine import this_machine
+from benchmarks.performing import SCENARIOS, perform
+from benchmarks.publishing import publish
+from benchmarks.results import Results
+from benchmarks.rounds import LIMIT, Bodies, Rounds, install_peers, measurable
+from benchmarks.settings import PARTIAL_RESULTS, RESULTS, BenchSettings
+from benchmarks.systems import SERVICE
+from benchmarks.wrk import WrkError, require_wrk
+from galaxytree.options import options_of, settings_from
+
+SYSTEMS = (LIMIT, SERVICE, *PEERS)
+
+
+@click.group(context_settings={"max_content_width": 120})
+def main() -> None:
+    """Measure how fast the service is, against the limit of this machine and against peers."""
+
+
+@main.command("run", epilog=f"NAMES are systems ({', '.join(SYSTEMS)}) and scenarios ({', '.join(SCENARIOS)}).")
+@click.argument("names", nargs=-1, type=click.Choice([*SYSTEMS, *SCENARIOS]), metavar="[NAMES]...")
+@options_of(BenchSettings)
+def run_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Measure everything, or what NAMES say, and write the table.
+
+    What is written of a part of a run, or a shortened one, goes to another folder than what is published.
+    """
+    settings = settings_from(BenchSettings, given)
+    try:
+        require_wrk()
+    except WrkError as error:
+        raise click.UsageError(str(error)) from error
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupt)
+    asked = set(names or (*SYSTEMS, *SCENARIOS))
+    images = galaxies(settings.data)
+    results = Results(
+        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        finished="",
+        machine=this_machine(settings.device),
+        device=settings.device,
+        images=images.origin,
+        seconds=settings.each_seconds,
+        rounds=len(settings.each_round),
+        whole=not names and not settings.shortened,
+    )
+    folder = settings.output or (RESULTS if results.whole else PARTIAL_RESULTS)
+    try:
+        others = install_peers([name for name in PEERS if name in asked], settings, results)
+        precisions = measurable(settings, results)
+        systems = [name for name in SYSTEMS if name in asked and (name in others or name in {LIMIT, SERVICE})]
+        with tempfile.TemporaryDirectory(prefix="bodies") as bodies:
+            written = Bodies.write(images, Path(bodies))
+            Rounds(settings, systems, images, written, results, _say).measure(precisions)
+        if settings.scenarios:
+            for precision in precisions:
+                asked_scenarios = [name for name in SCENARIOS if name in asked]
+                perform(asked_scenarios, precision, settings, images, results, _say)
+    except KeyboardInterrupt:
+        results.whole = False
+        folder = settings.output or PARTIAL_RESULTS
+        click.echo("Stopped; what was measured until now is written.", err=True)
+    results.finished = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    click.echo(publish(results, folder))
+
+
+@main.command("table")
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def table_command(files: tuple[Path, ...]) -> None:
+    """Write table and plot anew beside FILES of results; all in benchmarks/results if none is named."""
+    for file in files or sorted(RESULTS.glob("*.json")):
+        publish(Results.model_validate_json(file.read_bytes()), file.parent)
+        click.echo(file.with_suffix(".md"))
+
+
+@main.command("install")
+@click.argument("names", nargs=-1, type=click.Choice(PEERS))
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="With cuda, CUDA's libraries come along"
+)
+def install_command(names: tuple[str, ...], device: str) -> None:
+    """Make the environments of peers: all, or those that NAMES say."""
+    for name in names or PEERS:
+        try:
+            install(name, device)
+        except NotInstalledError as error:
+            click.echo(str(error), err=True)
+        else:
+            click.echo(f"{name} is installed")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # As Ctrl-C does: what was started is ended, and what was measured is written.
+    raise KeyboardInterrupt
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,459 @@
+"""Who gets what from the service's side: workers that a test plays itself, at the other ends of real sockets."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+import orjson
+import pytest
+
+from app.errors import DeadlineExceededError, InternalError, UndecodableImageError
+from app.frames import Frame, FrameReader, Kind
+from app.jobs import Answered, Job
+from app.pool import AHEAD, AHEAD_ON_DEVICE, Pool
+from app.providers import CPU, CUDA
+from app.refusals import ModelRefusedError, WorkerRefusedError
+from app.starting import Running, Start
+from app.waiting import Entry, Outcome
+from galaxytree.views import Views
+
+MAX_BATCH = 8
+ROOM = AHEAD * MAX_BATCH
+RUNNING = Running(CPU, "for the test", "fp32", "for the test", MAX_BATCH, ("scores",))
+
+
+class Puppet:
+    """A worker that does what a test says."""
+
+    def __init__(self, sock: socket.socket, first: Frame | None) -> None:
+        self.socket = sock
+        sock.settimeout(10)
+        self._reader = FrameReader()
+        self.heard: list[Frame] = []
+        self.ended = False
+        if first is not None:
+            self.say(first)
+        else:
+            sock.close()
+
+    def say(self, *frames: Frame) -> None:
+        self.socket.sendall(b"".join(frame.encode() for frame in frames))
+
+    def end(self) -> None:
+        self.socket.close()
+        self.ended = True
+
+    async def hear(self, count: int) -> list[Frame]:
+        """Wait until it has been sent so many jobs or cancellations; return them all."""
+
+        def listen() -> None:
+            while len(self.heard) < count:
+                self.heard += [
+                    frame for frame in self._reader.feed(self.socket.recv(65536)) if frame.kind is not Kind.START
+                ]
+
+        await asyncio.to_thread(listen)
+        assert len(self.heard) == count
+        return self.heard
+
+    async def answer(self, *numbers: int) -> None:
+        self.say(*(Frame(Kind.ANSWER, number, body=b"%d" % number) for number in numbers))
+        await settled()
+
+
+async def settled() -> None:
+    """Let the event loop do all that it has to do."""
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what other threads do."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 (what is waited for knows no events of this loop)
+            await asyncio.sleep(0.001)
+    await settled()
+
+
+READY = Frame(Kind.READY, body=orjson.dumps(asdict(RUNNING)))
+
+
+def refused(kind: str, detail: str) -> Frame:
+    return Frame(Kind.REFUSED, body=orjson.dumps({"kind": kind, "detail": detail}))
+
+
+class Stage:
+    """A pool, its workers in the order of their start, and what became of what was submitted."""
+
+    def __init__(self, cores: int, seconds: float = 30) -> None:
+        self.puppets: list[Puppet] = []
+        self.failures: list[str] = []
+        self.outcomes: dict[str, Outcome] = {}
+        # What each worker that is still to be started says first; nothing if it ends at once.
+        self.first: list[Frame | OSError | None] = []
+        start = Start(None, "cpu", "auto", 1, MAX_BATCH, 100, cores)
+        self.pool = Pool(start, self._start, self.failures.append, seconds, 3)
+
+    def _start(self, sock: socket.socket) -> Puppet:
+        first = self.first.pop(0) if self.first else READY
+        if isinstance(first, OSError):
+            sock.close()
+            raise first
+        puppet = Puppet(sock, first)
+        self.puppets.append(puppet)
+        return puppet
+
+    def submit(self, *names: str, views: Views = 1, bulk: bool = False) -> list[Entry]:
+        def noting(name: str) -> Callable[[Outcome], None]:
+            def note(outcome: Outcome) -> None:
+                assert name not in self.outcomes
+                self.outcomes[name] = outcome
+
+            return note
+
+        jobs = ((Job(name.encode(), views, bulk=bulk), noting(name), f"id-{name}") for name in names)
+        return [self.pool.submit(*each) for each in jobs]
+
+    async def replace(self, puppet: Puppet) -> None:
+        """Have a worker die, and wait for the one in its place."""
+        count = len(self.puppets)
+        puppet.socket.close()
+        await until(lambda: len(self.puppets) > count)
+
+    def names(self, count: int) -> list[str]:
+        return [f"image-{number}" for number in range(count)]
+
+
+def play(scene: Callable[[Stage], Awaitable[None]], cores: int = 2, seconds: float = 30) -> Stage:
+    """Play a scene with a pool that is open."""
+
+    async def whole() -> Stage:
+        stage = Stage(cores, seconds)
+        assert await stage.pool.open() == RUNNING
+        assert len(stage.puppets) == cores
+        await scene(stage)
+        await stage.pool.close()
+        assert all(puppet.ended for puppet in stage.puppets)
+        return stage
+
+    return asyncio.run(whole())
+
+
+def jobs(frames: list[Frame]) -> list[str]:
+    assert {frame.kind for frame in frames} <= {Kind.JOB}
+    return [frame.body.decode() for frame in frames]
+
+
+def test_each_gets_what_the_worker_says(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit("good", "bad", "failing")
+        (puppet,) = stage.puppets
+        good, bad, failing = await puppet.hear(3)
+        problem = orjson.dumps({"code": "undecodable_image", "detail": "no image"})
+        puppet.say(
+            Frame(Kind.FAILURE, failing.number, body=b"out of luck"),
+            Frame(Kind.PROBLEM, bad.number, body=problem),
+            Frame(Kind.ANSWER, good.number, decode_seconds=0.25, infer_seconds=0.5, body=b"{}"),
+            Frame(Kind.ANSWER, 12345, body=b"for nobody"),
+        )
+        await settled()
+
+    outcomes = play(scene, cores=1).outcomes
+    # It came a moment ago, and so did not wait.
+    assert outcomes["good"] == Answered(b"{}", decode_seconds=0.25, queue_seconds=0, infer_seconds=0.5)
+    assert isinstance(outcomes["bad"], UndecodableImageError)
+    assert outcomes["bad"].detail == "no image"
+    assert isinstance(outcomes["failing"], InternalError)
+    (record,) = (record for record in caplog.records if "out of luck" in record.getMessage())
+    assert vars(record)["request_id"] == "id-failing"
+
+
+def test_who_has_the_least_to_do_gets_the_next_and_nobody_more_than_two_batches() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit(*stage.names(2 * ROOM + 3))
+        one, two = stage.puppets
+        assert len(await one.hear(ROOM)) == len(await two.hear(ROOM)) == ROOM
+        await settled()
+        # Whoever is done with some gets more of what waits, in its order.
+        await two.answer(*(frame.number for frame in two.heard[:2]))
+        assert jobs((await two.hear(ROOM + 2))[-2:]) == [f"image-{2 * ROOM}", f"image-{2 * ROOM + 1}"]
+        await one.answer(one.heard[0].number)
+        assert jobs((await one.hear(ROOM + 1))[-1:]) == [f"image-{2 * ROOM + 2}"]
+        assert len(stage.outcomes) == 3
+        for puppet in stage.puppets:
+            await puppet.answer(*(frame.number for frame in puppet.heard))
+        assert len(stage.outcomes) == 2 * ROOM + 3
+
+    play(scene)
+
+
+def test_who_has_fewer_views_has_less_to_do() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit("eight", views=8)
+        stage.submit("a", "b", "c")
+        await settled()
+        one, two = sorted(stage.puppets, key=lambda puppet: puppet.socket.recv(65536, socket.MSG_PEEK).count(b"eight"))
+        assert jobs(await one.hear(3)) == ["a", "b", "c"]
+        assert [(frame.views, frame.body) for frame in await two.hear(1)] == [(8, b"eight")]
+
+    play(scene)
+
+
+def test_only_who_finds_everyone_idle_is_alone() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit("first")
+        stage.submit("second")
+        await settled()
+        (puppet,) = stage.puppets
+        assert [frame.alone for frame in await puppet.hear(2)] == [True, False]
+        await puppet.answer(*(frame.number for frame in puppet.heard))
+        stage.submit("third")
+        assert [frame.alone for frame in await puppet.hear(3)] == [True, False, True]
+
+    play(scene, cores=1)
+
+
+def test_interactive_goes_ahead_of_bulk() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit(*stage.names(ROOM), bulk=True)
+        (puppet,) = stage.puppets
+        await puppet.hear(ROOM)
+        stage.submit("bulk", bulk=True)
+        stage.submit("interactive")
+        await puppet.answer(puppet.heard[0].number)
+        assert jobs(await puppet.hear(ROOM + 1))[-1] == "interactive"
+        await puppet.answer(puppet.heard[1].number)
+        assert jobs(await puppet.hear(ROOM + 2))[-1] == "bulk"
+
+    play(scene, cores=1)
+
+
+def test_more_views_than_a_run_has_room_for_do_not_wait_for_ever() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.pool._max_batch = 7
+        with pytest.raises(ValueError, match="8 views don't fit into a run of 7"):
+            stage.submit("eight", views=8)
+
+    play(scene, cores=1)
+
+
+def test_who_goes_is_forgotten_and_the_worker_told() -> None:
+    async def scene(stage: Stage) -> None:
+        entries = stage.submit(*stage.names(ROOM + 2))
+        (puppet,) = stage.puppets
+        await puppet.hear(ROOM)
+        # This one still waits here, and is never given out.
+        stage.pool.drop(entries[ROOM])
+        # In the place of this one the last comes.
+        stage.pool.drop(entries[0])
+        said = {frame.kind: frame for frame in (await puppet.hear(ROOM + 2))[ROOM:]}
+        assert said[Kind.JOB].body == f"image-{ROOM + 1}".encode()
+        assert said[Kind.CANCEL].number == puppet.heard[0].number
+        # What a worker says of it all the same is for nobody.
+        await puppet.answer(*(frame.number for frame in puppet.heard))
+        assert set(stage.outcomes) == set(stage.names(ROOM + 2)) - {"image-0", f"image-{ROOM}"}
+        # Too late is no harm.
+        stage.pool.drop(entries[1])
+        stage.submit("next")
+        assert jobs((await puppet.hear(ROOM + 3))[-1:]) == ["next"]
+
+    play(scene, cores=1)
+
+
+def test_who_waits_too_long_is_told_and_the_worker_too() -> None:
+    async def scene(stage: Stage) -> None:
+        (puppet,) = stage.puppets
+        entries = stage.submit("answered", "gone", "late")
+        await puppet.hear(3)
+        await puppet.answer(puppet.heard[0].number)
+        stage.pool.drop(entries[1])
+        await asyncio.sleep(0.4)
+        stage.submit("later")
+        await until(lambda: "late" in stage.outcomes)
+        outcome = stage.outcomes["late"]
+        assert isinstance(outcome, DeadlineExceededError)
+        assert "No answer within 0.6 s" in outcome.detail
+        assert outcome.retry_after_seconds == 3
+        assert "later" not in stage.outcomes
+        await until(lambda: "later" in stage.outcomes)
+        assert isinstance(stage.outcomes["later"], DeadlineExceededError)
+        cancelled = [frame.number for frame in await puppet.hear(7) if frame.kind is Kind.CANCEL]
+        assert sorted(cancelled) == [2, 3, 4]
+        # Once nobody waits there is nothing to look for.
+        assert stage.pool._expiry is None
+
+    play(scene, cores=1, seconds=0.6)
+
+
+def test_what_a_worker_had_that_died_others_get_one_by_one() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit("a", "b", "c")
+        await stage.puppets[0].hear(3)
+        await stage.replace(stage.puppets[0])
+        second = stage.puppets[1]
+        # Nobody else goes along with one who may be to blame.
+        stage.submit("new")
+        for count in (1, 2, 3):
+            await second.hear(count)
+            await settled()
+            await second.answer(second.heard[-1].number)
+        assert sorted(jobs(second.heard)) == ["a", "b", "c"]
+        await second.hear(4)
+        assert jobs(second.heard)[3] == "new"
+        await second.answer(second.heard[3].number)
+        assert all(isinstance(outcome, Answered) for outcome in stage.outcomes.values())
+        assert len(stage.outcomes) == 4
+
+    stage = play(scene, cores=1)
+    assert stage.failures == []
+
+
+def test_only_who_has_brought_down_two_workers_gets_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit("good", "deadly", "better")
+        await stage.puppets[0].hear(3)
+        await stage.replace(stage.puppets[0])
+        while len(stage.outcomes) < 3:
+            puppet = stage.puppets[-1]
+            await puppet.hear(len(puppet.heard) + 1)
+            if puppet.heard[-1].body == b"deadly":
+                await stage.replace(puppet)
+            else:
+                await puppet.answer(puppet.heard[-1].number)
+        assert len(stage.puppets) == 3
+
+    stage = play(scene, cores=1)
+    assert {name: type(outcome) for name, outcome in stage.outcomes.items()} == {
+        "good": Answered, "deadly": InternalError, "better": Answered
+    }  # fmt: skip
+    assert stage.failures == []
+    assert "a worker died with 3 images, and is replaced" in caplog.text
+
+
+def test_who_goes_after_their_worker_died_is_not_given_out_again() -> None:
+    async def scene(stage: Stage) -> None:
+        entries = dict(zip(("a", "b"), stage.submit("a", "b"), strict=True))
+        await stage.puppets[0].hear(2)
+        await stage.replace(stage.puppets[0])
+        second = stage.puppets[1]
+        (given,) = jobs(await second.hear(1))
+        del entries[given]
+        (other,) = entries.values()
+        stage.pool.drop(other)
+        await second.answer(second.heard[0].number)
+        stage.submit("next")
+        assert jobs(await second.hear(2)) == [given, "next"]
+
+    play(scene, cores=1)
+
+
+def test_a_service_goes_on_without_a_worker_that_cannot_be_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.first = [OSError("no room for another process")]
+        one, two = stage.puppets
+        stage.submit("a", "b")
+        await one.hear(1)
+        await two.hear(1)
+        one.socket.close()
+        await until(lambda: not stage.first and not stage.pool._restarts)
+        assert stage.failures == []
+        await two.answer(two.heard[0].number)
+        await two.hear(2)
+        await two.answer(two.heard[1].number)
+        assert all(isinstance(outcome, Answered) for outcome in stage.outcomes.values())
+        assert len(stage.outcomes) == 2
+
+    play(scene)
+    assert "a worker could not be replaced: no room for another process" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        (refused("ModelRefusedError", "the file has gone"), "the file has gone"),
+        (None, "a worker ended before it was ready"),
+        (OSError("no room"), "no room"),
+    ],
+)
+def test_without_any_worker_the_service_ends(first: Frame | OSError | None, says: str) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.first = [first]
+        stage.submit("waits")
+        await stage.puppets[0].hear(1)
+        stage.puppets[0].socket.close()
+        await until(lambda: stage.failures)
+        (failure,) = stage.failures
+        assert failure.startswith("no worker is left, and none can be started (")
+        assert says in failure
+
+    # What waits is told when the pool is closed.
+    assert isinstance(play(scene, cores=1).outcomes["waits"], InternalError)
+
+
+def test_the_end_answers_what_nobody_could_be_found_for() -> None:
+    async def scene(stage: Stage) -> None:
+        # The next one never gets ready.
+        stage.first = [Frame(Kind.CANCEL)]
+        _, gone, _ = stage.submit("a", "gone", "b")
+        await stage.puppets[0].hear(3)
+        await stage.replace(stage.puppets[0])
+        stage.pool.drop(gone)
+
+    outcomes = play(scene, cores=1).outcomes
+    assert {name: type(outcome) for name, outcome in outcomes.items()} == {"a": InternalError, "b": InternalError}
+
+
+def test_the_end_answers_what_waits() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit(*stage.names(ROOM + 5))
+        await stage.puppets[0].hear(ROOM)
+        stage.puppets[0].socket.close()
+        stage.first = [refused("ModelRefusedError", "too late")]
+        await stage.pool.close()
+        assert [type(outcome) for outcome in stage.outcomes.values()] == [InternalError] * (ROOM + 5)
+        with pytest.raises(InternalError):
+            stage.submit("too late")
+
+    play(scene, cores=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "error"),
+    [(refused("ModelRefusedError", "no good"), ModelRefusedError), (None, WorkerRefusedError)],
+)
+def test_a_first_worker_that_does_not_come_up_is_the_end(first: Frame | None, error: type[Exception]) -> None:
+    async def whole() -> None:
+        stage = Stage(cores=2)
+        stage.first = [first]
+        with pytest.raises(error):
+            await stage.pool.open()
+        # No other one was started.
+        assert [puppet.ended for puppet in stage.puppets] == [True]
+        await stage.pool.close()
+
+    asyncio.run(whole())
+
+
+def test_on_a_gpu_there_is_one_worker_with_more_ahead() -> None:
+    async def whole() -> None:
+        stage = Stage(cores=4)
+        stage.first = [Frame(Kind.READY, body=orjson.dumps({**asdict(RUNNING), "provider": CUDA}))]
+        assert (await stage.pool.open()).provider == CUDA
+        (puppet,) = stage.puppets
+        stage.submit(*stage.names(AHEAD_ON_DEVICE * MAX_BATCH + 5))
+        await puppet.hear(AHEAD_ON_DEVICE * MAX_BATCH)
+        await settled()
+        await stage.pool.close()
+
+    asyncio.run(whole())
+
+
+def test_a_worker_s_end_at_the_end_is_no_death(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.submit("a")
+        await settled()
+
+    play(scene)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
