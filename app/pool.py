@@ -142,6 +142,9 @@ class Pool:
                 msg = f"No answer within {self._seconds:g} s; the image was dropped."
                 entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
                 self.drop(entry)
+                if entry.worker is not None and now - entry.worker.heard_at >= self._seconds:
+                    # It hangs, and would be given more and more.
+                    entry.worker.hang_up()
         self._expiry = (
             asyncio.get_running_loop().call_at(self._expiring[0].expires, self._expire) if self._expiring else None
         )

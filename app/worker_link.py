@@ -62,10 +62,13 @@ class WorkerLink(asyncio.Protocol):
     ----------
     entries
         What it is working on, by their numbers.
+    heard_at
+        When it last said something, or had nothing to say, on the loop's clock.
     """
 
     def __init__(self, owner: Owner) -> None:
         self.entries: dict[int, Entry] = {}
+        self.heard_at = owner.now()
         self._owner = owner
         self._views = 0
         self._reader = FrameReader()
@@ -95,6 +98,8 @@ class WorkerLink(asyncio.Protocol):
     def give(self, entry: Entry, *, alone: bool) -> None:
         """Give it an entry to work on."""
         entry.worker = self
+        if not self.entries:
+            self.heard_at = self._owner.now()
         self.entries[entry.number] = entry
         # Nobody else is to be with a suspect.
         entry.weight = _MUCH if entry.suspect else entry.job.views
@@ -120,6 +125,13 @@ class WorkerLink(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(b"".join(unsent))
 
+    def hang_up(self) -> None:
+        """Break the connection, as if it had died: it hangs."""
+        _log.error("a worker has said nothing for a whole deadline")
+        if self._transport is not None:
+            # What it has not read it won't read any more.
+            self._transport.abort()
+
     async def end(self) -> None:
         """Let it go."""
         if self._transport is not None:
@@ -129,7 +141,7 @@ class WorkerLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hear what it says."""
-        now = self._owner.now()
+        now = self.heard_at = self._owner.now()
         for frame in self._reader.feed(data):
             if frame.kind is Kind.READY:
                 said = orjson.loads(frame.body)
