@@ -61,10 +61,15 @@ class Parameters(BaseModel):
         ),
     ] = "interactive"
 
-    @staticmethod
-    @lru_cache(maxsize=256)
-    def of(query: bytes) -> "Parameters":
+    @classmethod
+    def of(cls, query: bytes) -> "Parameters":
         """Read a query; InvalidRequestError if a parameter has no such value, or is there twice. Others are ignored."""
+        # Short ones come again and again; long ones are not worth keeping.
+        return _known(query) if len(query) <= _SHORT else cls.read(query)
+
+    @staticmethod
+    def read(query: bytes) -> "Parameters":
+        """Read a query that was not read before."""
         given: dict[str, str] = {}
         for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
             if name in given and name in Parameters.model_fields:
@@ -76,6 +81,11 @@ class Parameters(BaseModel):
         except ValidationError as error:
             details = (f"query.{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
             raise InvalidRequestError("; ".join(details)) from error
+
+
+_SHORT = 128
+
+_known = lru_cache(maxsize=256)(Parameters.read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Lifecycle:
         self.state = State.DRAINING
 
     def fail(self, sentence: str) -> None:
-        """Note that the service can't start, and is to end."""
+        """Note that the service can't start or go on, and is to end; it may be ending already, and its workers too."""
+        if self.state is State.DRAINING:
+            return
         _log.error("%s", sentence)
         self.failure = sentence

@@ -17,7 +17,6 @@ from app.errors import DeadlineExceededError, InternalError
 from app.jobs import Job
 from app.lanes import Lanes
 from app.providers import CPU
-from app.refusals import StartRefusedError
 from app.starting import Running, Start
 from app.waiting import Entry, Outcome
 from app.worker_link import Starter, WorkerLink
@@ -27,6 +26,9 @@ AHEAD = 2
 
 AHEAD_ON_DEVICE = 4
 """On a GPU also those that are decoded, and that wait to be."""
+
+HANGS_SECONDS = 10.0
+"""A worker that says nothing for so long, and for a whole deadline, hangs: a batch of large pictures takes less."""
 
 _log = logging.getLogger(__name__)
 
@@ -141,10 +143,11 @@ class Pool:
             if not entry.over:
                 msg = f"No answer within {self._seconds:g} s; the image was dropped."
                 entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
-                self.drop(entry)
-                if entry.worker is not None and now - entry.worker.heard_at >= self._seconds:
-                    # It hangs, and would be given more and more.
+                if entry.worker is not None and now - entry.worker.silent_since >= max(self._seconds, HANGS_SECONDS):
+                    # It would be given more and more.
                     entry.worker.hang_up()
+                else:
+                    self.drop(entry)
         self._expiry = (
             asyncio.get_running_loop().call_at(self._expiring[0].expires, self._expire) if self._expiring else None
         )
@@ -228,8 +231,7 @@ class Pool:
         await worker.end()
         try:
             await self._hire()
-        except (StartRefusedError, OSError) as error:
-            # An OSError where there is no room for another process.
+        except Exception as error:  # noqa: BLE001 (as when there is no room for another process or thread)
             _log.error("a worker could not be replaced: %s", error)
             if not self._workers:
                 self._failed(f"no worker is left, and none can be started ({error})")

@@ -45,6 +45,8 @@ class WorkerProcess:
                 pass_fds=[sock.fileno()],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
                 stdin=subprocess.DEVNULL,
+                # What a terminal sends to all is for the service alone; a worker that starts would end by it.
+                start_new_session=True,
             )
         _running.add(self._process)
 

@@ -26,6 +26,9 @@ from app.shortcut import Shortcut
 HEAD_BYTES = 64 * 1024
 """How much of a request's head is kept while its end is awaited, beside what came with its first bytes."""
 
+MOST_OFFERS = 16
+"""Offers of an upgrade that are declined in what is read at a time; each costs a copy of it."""
+
 _INVALID = "Invalid HTTP request received."
 _OFFERS = frozenset({b"upgrade", b"http2-settings"})
 
@@ -64,6 +67,7 @@ class Protocol(HttpToolsProtocol):
 
     _in_head = False
     _head_bytes = 0
+    _trailer_bytes = 0
     _head_of_offer: bytes | None = None
     _feeding = False
     # A request that may come whole with the bytes that are being read.
@@ -86,12 +90,7 @@ class Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         went_on = self._in_head
         self._feeding = True
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            self._decline(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response(_INVALID)
+        self._feed(data)
         self._feeding = False
         if self._held is not None:
             self._serve_held()
@@ -100,11 +99,39 @@ class Protocol(HttpToolsProtocol):
             if self._head_bytes > HEAD_BYTES:
                 self.send_400_response("The request's head is too long.")
 
+    def _feed(self, data: bytes) -> None:
+        """Have the parser read, past offers of an upgrade."""
+        for _ in range(MOST_OFFERS):
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                # CONNECT asks for nothing but another protocol.
+                if self.parser.get_method() == b"CONNECT":
+                    break
+                data = self._head_again() + data[offer.args[0] :]
+            except httptools.HttpParserError:
+                break
+            else:
+                return
+        # Nothing more is answered on this connection.
+        self._held = None
+        self.send_400_response(_INVALID)
+
     def on_message_begin(self) -> None:
         """Note that a head begins."""
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self._watchers}  # type: ignore[dict-item]
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._trailer_bytes = True, 0, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. What follows a chunked body is none, and is dropped (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailer_bytes > HEAD_BYTES:
+            msg = "trailers without end"
+            raise ValueError(msg)
 
     def on_headers_complete(self) -> None:
         """Begin with the request, unless it offers an upgrade and has to be read once more without it."""
@@ -138,7 +165,12 @@ class Protocol(HttpToolsProtocol):
         assert self._held is not None  # noqa: S101 (that is when it is called)
         (cycle, app), self._held = self._held, None
         scope = cast("Scope", cycle.scope)
-        if cycle.more_body or not (isinstance(app, Shortcut) and app.takes_whole(scope, len(cycle.body))):
+        # Who doesn't read answers is not to pile them up here: the other way waits.
+        if (
+            self.flow.write_paused
+            or cycle.more_body
+            or not (isinstance(app, Shortcut) and app.takes_whole(scope, len(cycle.body)))
+        ):
             super()._start_asgi_task(cycle, app)
             return
         request_id = id_of(scope)
@@ -152,7 +184,8 @@ class Protocol(HttpToolsProtocol):
                 self._log_access(cycle, status, request_id)
 
         with as_current(request_id):
-            gone = app.serve_whole(scope, bytes(cycle.body), reply)
+            body, cycle.body = bytes(cycle.body), bytearray()
+            gone = app.serve_whole(scope, body, reply)
         if gone is not None:
             self._watchers.add(gone)
 
@@ -177,13 +210,13 @@ class Protocol(HttpToolsProtocol):
         extra = {"request_id": request_id.decode()}
         cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', get_client_addr(cycle.scope), *asked, status, extra=extra)
 
-    def _decline(self, rest: bytes) -> None:
-        """Read a request as if it had offered nothing."""
+    def _head_again(self) -> bytes:
+        """Return a head that offered an upgrade as if it had not, for a parser that has read nothing yet."""
         head, self._head_of_offer = self._head_of_offer, None
         assert head is not None  # noqa: S101 (httptools raises after it has called on_headers_complete)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(head + rest)
+        return head
 
     def _without_offer(self) -> bytes:
         lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]

@@ -1,5 +1,6 @@
 """One image that waits for its answer, as the service sees it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from app.jobs import Answered, Job
 
 if TYPE_CHECKING:
     from app.worker_link import WorkerLink
+
+_log = logging.getLogger(__name__)
 
 Outcome = Answered | ServiceError
 
@@ -66,7 +69,10 @@ class Entry:
         if not self.over:
             done = self.done
             self.forget()
-            done(outcome)
+            try:
+                done(outcome)
+            except Exception:  # noqa: BLE001 (whatever it is, others wait for theirs)
+                _log.exception("an answer could not be handed over", extra={"request_id": self.request_id})
 
     def forget(self) -> None:
         """Let go of all that it holds: it may be remembered for a while, and is held by what it calls."""

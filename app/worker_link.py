@@ -62,13 +62,14 @@ class WorkerLink(asyncio.Protocol):
     ----------
     entries
         What it is working on, by their numbers.
-    heard_at
-        When it last said something, or had nothing to say, on the loop's clock.
+    silent_since
+        When it last said something or, if it had nothing to say then, was given something; on the loop's clock.
     """
 
     def __init__(self, owner: Owner) -> None:
         self.entries: dict[int, Entry] = {}
-        self.heard_at = owner.now()
+        self.silent_since = owner.now()
+        self._idle = True
         self._owner = owner
         self._views = 0
         self._reader = FrameReader()
@@ -91,15 +92,15 @@ class WorkerLink(asyncio.Protocol):
             ours.close()
             raise
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_unix_connection(lambda: self, sock=ours)
+        self._transport, _ = await loop.create_connection(lambda: self, sock=ours)
         self._transport.write(Frame(Kind.START, body=orjson.dumps(asdict(start))).encode())
         return await self._running
 
     def give(self, entry: Entry, *, alone: bool) -> None:
         """Give it an entry to work on."""
         entry.worker = self
-        if not self.entries:
-            self.heard_at = self._owner.now()
+        if self._idle:
+            self._idle, self.silent_since = False, self._owner.now()
         self.entries[entry.number] = entry
         # Nobody else is to be with a suspect.
         entry.weight = _MUCH if entry.suspect else entry.job.views
@@ -141,7 +142,7 @@ class WorkerLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hear what it says."""
-        now = self.heard_at = self._owner.now()
+        now = self.silent_since = self._owner.now()
         for frame in self._reader.feed(data):
             if frame.kind is Kind.READY:
                 said = orjson.loads(frame.body)
@@ -151,6 +152,7 @@ class WorkerLink(asyncio.Protocol):
                 self._running.set_exception(refusals()[said["kind"]](said["detail"]))
             elif (entry := self._take(frame.number)) is not None:
                 _settle(entry, frame, now)
+        self._idle = not self.entries
         self._owner.served()
 
     def connection_lost(self, _error: Exception | None) -> None:

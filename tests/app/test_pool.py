@@ -289,6 +289,25 @@ def test_who_waits_too_long_is_told_and_the_worker_too() -> None:
     play(scene, cores=1, seconds=0.6)
 
 
+def test_a_worker_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pool.HANGS_SECONDS", 0.3)
+
+    async def scene(stage: Stage) -> None:
+        # Each is dropped when its time is over, and yet the worker has been silent since the first.
+        for name in ("one", "two"):
+            stage.submit(name)
+            await until(lambda name=name: name in stage.outcomes)
+            assert isinstance(stage.outcomes[name], DeadlineExceededError)
+        await until(lambda: len(stage.puppets) == 2)
+        stage.submit("more")
+        (heard,) = await stage.puppets[1].hear(1)
+        await stage.puppets[1].answer(heard.number)
+        await until(lambda: "more" in stage.outcomes)
+        assert not isinstance(stage.outcomes["more"], Exception)
+
+    play(scene, cores=1, seconds=0.2)
+
+
 def test_what_a_worker_had_that_died_others_get_one_by_one() -> None:
     async def scene(stage: Stage) -> None:
         stage.submit("a", "b", "c")

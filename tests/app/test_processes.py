@@ -104,16 +104,3 @@ def test_a_worker_is_of_this_package_wherever_the_service_was_started(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with serving(tmp_path / "log", model=str(model_folder), workers="1") as process:
         assert httpx.post(f"{process.url}/classify", content=jpeg()).is_success
-
-
-def test_a_worker_that_hangs_is_replaced(model_folder: Path, tmp_path: Path) -> None:
-    with serving(tmp_path / "log", model=str(model_folder), workers="1", request_timeout_seconds="1") as process:
-        (hanging,) = children(process.popen.pid)
-        os.kill(hanging, signal.SIGSTOP)
-        late = httpx.post(f"{process.url}/classify", content=jpeg(), timeout=30)
-        assert (late.status_code, late.json()["code"]) == (503, "deadline_exceeded")
-        wait_for(lambda: children(process.popen.pid) not in ([], [hanging]), "another worker")
-        wait_for(lambda: httpx.post(f"{process.url}/classify", content=jpeg(), timeout=30).is_success, "an answer")
-        assert not is_running(hanging)
-        assert "a worker has said nothing for a whole deadline" in process.log
-        assert process.stop() == 0

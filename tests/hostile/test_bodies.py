@@ -2,6 +2,7 @@
 
 import select
 import socket
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -216,6 +217,60 @@ def test_who_offers_an_upgrade_is_served_as_they_are(service: Process, to: str) 
             one.say(data)
             assert one.answer().status == 200
     assert "WebSocket" not in service.log
+
+
+def test_who_asks_for_a_tunnel_gets_none(service: Process) -> None:
+    with peer(service.port) as one:
+        one.say(b"CONNECT elsewhere:80 HTTP/1.1\r\nHost: elsewhere\r\n\r\n")
+        assert one.answer().status == 400
+        assert one.is_closed()
+    assert "Traceback" not in service.log
+
+
+def test_offers_without_end_in_one_breath(service: Process) -> None:
+    one_offer = Peer.head("GET", "/health/live", *UPGRADES["h2c"])
+    with peer(service.port) as one:
+        one.say(one_offer * 10)
+        assert [answer.status for answer in one.answers(10)] == [200] * 10
+    with peer(service.port) as one:
+        one.say(one_offer * 1000)
+        assert one.answers(1)[0].status in {200, 400}
+    assert "RecursionError" not in service.log
+    assert httpx.get(f"{service.url}/health/live").is_success
+
+
+@pytest.mark.parametrize("pieces", [1, 5])
+def test_what_follows_a_chunked_body_is_no_header(service: Process, pieces: int) -> None:
+    data = jpeg(size=64)
+    body = b"%x\r\n%b\r\n0\r\nX-Request-ID: from-behind\r\nContent-Type: multipart/form-data\r\n\r\n"
+    whole = Peer.head("POST", "/classify", "Transfer-Encoding: chunked") + body % (len(data), data)
+    with peer(service.port) as one:
+        one.say_in_pieces(whole, pieces)
+        answer = one.answer()
+        assert answer.status == 200
+        assert answer.headers["x-request-id"] != "from-behind"
+
+
+def test_trailers_without_end(service: Process) -> None:
+    with peer(service.port) as one:
+        one.say(Peer.head("POST", "/classify", "Transfer-Encoding: chunked") + b"1\r\nx\r\n0\r\n")
+        sent = one.say_until_cut_off(b"X: " + b"a" * 30_000 + b"\r\n", 3_000_000)
+        assert sent < 3_000_000
+    assert httpx.get(f"{service.url}/health/live").is_success
+
+
+def test_who_does_not_read_answers_is_not_answered_without_end(service: Process) -> None:
+    with peer(service.port) as one:
+        one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.socket.settimeout(3)
+        request = Peer.head("POST", "/classify?detail=neither", "Content-Length: 1") + b"x"
+        sent = 0
+        # It is either kept waiting or cut off.
+        with suppress(TimeoutError, ConnectionError):
+            while sent < 100_000_000:
+                sent += one.socket.send(request * 200)
+        assert sent < 100_000_000
+    assert httpx.get(f"{service.url}/health/live").is_success
 
 
 @pytest.mark.parametrize(
