@@ -120,7 +120,7 @@ class Pool:
             raise InternalError
         now = self._clock()
         entry = Entry(job, done, request_id, now + self._seconds, now)
-        while self._expiring and self._expiring[0].over:
+        while self._expiring and self._expiring[0].gone:
             self._expiring.popleft()
         self._expiring.append(entry)
         if self._expiry is None:
@@ -138,9 +138,9 @@ class Pool:
     def _expire(self) -> None:
         """Tell those whose time is over, and look again when the next one's is."""
         now = self._clock()
-        while self._expiring and (self._expiring[0].over or self._expiring[0].expires <= now):
+        while self._expiring and (self._expiring[0].gone or self._expiring[0].expires <= now):
             entry = self._expiring.popleft()
-            if not entry.over:
+            if not entry.gone:
                 msg = f"No answer within {self._seconds:g} s; the image was dropped."
                 entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
                 if entry.worker is not None and now - entry.worker.silent_since >= max(self._seconds, HANGS_SECONDS):

@@ -71,14 +71,9 @@ def _body(status: int, code: str, title: str, detail: str) -> bytes:
     return orjson.dumps(problem(status, code, title, detail).model_dump())
 
 
-def problem_response(error: ServiceError) -> Response:
-    """Return the answer that tells a client of an error."""
-    return _answer(error.problem, error.headers)
-
-
 async def _on_service_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 (it is registered for nothing else)
-    return problem_response(error)
+    return _answer(error.problem, error.headers)
 
 
 _HINTS = {

@@ -37,7 +37,7 @@ class Entry:
         When it is no longer waited for, on the loop's clock.
     since
         When it came.
-    over
+    gone
         Whether nobody waits for it any more.
     """
 
@@ -46,7 +46,7 @@ class Entry:
     request_id: str
     expires: float
     since: float
-    over: bool = False
+    gone: bool = False
     number: int = 0
     worker: "WorkerLink | None" = None
     # Whether a worker died that had it.
@@ -59,14 +59,9 @@ class Entry:
         """Whether others may go ahead of it."""
         return self.job.bulk
 
-    @property
-    def gone(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.over
-
     def finish(self, outcome: Outcome) -> None:
         """Tell who waits for it what became of it, if anyone does."""
-        if not self.over:
+        if not self.gone:
             done = self.done
             self.forget()
             try:
@@ -76,6 +71,6 @@ class Entry:
 
     def forget(self) -> None:
         """Let go of all that it holds: it may be remembered for a while, and is held by what it calls."""
-        self.over = True
+        self.gone = True
         self.job = _NOTHING
         self.done = _nobody

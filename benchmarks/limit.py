@@ -20,8 +20,8 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from app.providers import cores
 from benchmarks.images import galaxies
-from benchmarks.machine import cores
 from benchmarks.scoring import ROOT, Scorer
 
 BATCHES = {"cpu": (1, 4, 8, 16, 32), "cuda": (8, 32, 64, 128)}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from app.providers import cores
+
 _DISTRIBUTIONS = ("galaxytree", "onnxruntime-gpu", "onnxruntime", "numpy", "uvicorn", "uvloop", "httptools")
 
 
@@ -30,11 +32,6 @@ class Machine(BaseModel):
         """What its files of results are called."""
         words = self.gpu or f"{self.processor} {self.cores} cores"
         return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def busy(seconds: float) -> float:

@@ -6,7 +6,6 @@ Imported in the peers' environments too, so it needs no more than the base of ga
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -63,11 +62,7 @@ class Scorer:
 
     def read(self, data: bytes) -> NDArray[np.uint8]:
         """Decode and frame one image, as the service does: uint8 [size, size, 3]."""
-        image: Any = EncodedImage(data)
-        framing: Any = self._framing
-        # `read` decodes at a reduced scale where it can.
-        views = framing.read(image, 1) if hasattr(framing, "read") else framing.frame_views(image.decode(), 1)
-        framed: NDArray[np.uint8] = views[0]
+        framed: NDArray[np.uint8] = self._framing.read(EncodedImage(data))[0]
         return framed
 
     def run(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from app.settings import Settings
+from app.providers import cores
 from benchmarks.environments import python_of
 from benchmarks.images import BOUNDARY, as_form
-from benchmarks.machine import cores
 from benchmarks.processes import Started, started
 from benchmarks.scoring import (
     BATCH_VARIABLE,
@@ -27,10 +26,10 @@ from benchmarks.scoring import (
     THREADS_VARIABLE,
     WORKERS_VARIABLE,
 )
-from galaxytree.card import MODEL_FILE
+from galaxytree.card import INT8_FILE, MODEL_FILE
 
 Precision = Literal["fp32", "int8"]
-MODEL_FILES: dict[Precision, Path] = {"fp32": MODEL_FOLDER / MODEL_FILE, "int8": MODEL_FOLDER / "model.int8.onnx"}
+MODEL_FILES: dict[Precision, Path] = {"fp32": MODEL_FOLDER / MODEL_FILE, "int8": MODEL_FOLDER / INT8_FILE}
 SERVICE = "service"
 FASTAPI = "fastapi"
 ONE_PROCESS = "one process, a session of as many threads as cores"
@@ -99,15 +98,13 @@ def missing(precision: Precision) -> str | None:
     """Say why a precision cannot be measured, or None where it can."""
     if not MODEL_FILES[precision].is_file():
         return f"there is no {MODEL_FILES[precision].relative_to(ROOT)}"
-    if precision == "int8" and "precision" not in Settings.model_fields:
-        return "the service has no setting for the precision"
     return None
 
 
 def service(precision: Precision, device: str, detail: str = "scores") -> System:
     """Return galaxytree's own service: nothing set but what is measured."""
-    options = ["--precision", precision] if "precision" in Settings.model_fields else []
-    command = (sys.executable, "-m", "galaxytree", "serve", "--port", "{port}", "--device", device, *options)
+    options = ("--port", "{port}", "--device", device, "--precision", precision)
+    command = (sys.executable, "-m", "galaxytree", "serve", *options)
     quiet = ("--log-level", "warning", "--drain-seconds", "0")
     path = "/classify?detail=scores" if detail == "scores" else "/classify"
     variant = "" if detail == "scores" else "full detail"
