@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it with httptools, at a quarter of what h11 costs, and with three things set right.
+"""HTTP/1.1 as uvicorn speaks it with httptools, which costs far less than h11, and with three things set right.
 
 A client may offer to go on in another protocol (``Connection: Upgrade``), as ``curl --http2`` and Java's HttpClient do
 with every request. A server that doesn't care to simply answers (RFC 9110, 7.8); httptools takes the offer for the end

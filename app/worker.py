@@ -5,7 +5,7 @@ and wait for nobody, least of all for Python's lock; and whoever is free takes a
 waits for a batch to fill. What comes while a batch is decoded goes along. On a GPU there is one worker, with threads
 that decode the next batch while the device is busy with this one: `app.device_worker`.
 
-Processes, since of what threads would wait for each other in one process: on 2 cores that cost a seventh of the speed.
+Processes, since threads of one process would wait for each other's turn to run Python, and cores for them.
 And an image that should bring a decoder down brings down one worker, not the service.
 """
 
