@@ -6,7 +6,7 @@ by it.
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -37,6 +37,8 @@ class Entry:
         Once it is decoded.
     decode_seconds
         What that took.
+    run_failed
+        Whether its run failed, and not by what the network answered.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Entry:
     cancelled: bool = False
     image: FramedImage | None = None
     decode_seconds: float = 0.0
+    run_failed: bool = False
 
 
 def decode(engine: Engine, entries: Sequence[Entry]) -> list[Frame]:
@@ -65,9 +68,21 @@ def decode(engine: Engine, entries: Sequence[Entry]) -> list[Frame]:
 
 def score(engine: Engine, entries: Sequence[Entry], *, alone: bool = False) -> list[Frame]:
     """Run the network on entries that have been decoded; return what each is told. Cancelled ones are left out."""
-    entries = [entry for entry in entries if entry.image is not None and not entry.cancelled]
-    if not entries:
-        return []
+    here: list[Entry] = []
+    gone: list[Entry] = []
+    for entry in entries:
+        if entry.image is not None:
+            # Looked at once: another thread may cancel it meanwhile.
+            (gone if entry.cancelled else here).append(entry)
+    return drop(gone) + (_run(engine, here, alone=alone) if here else [])
+
+
+def drop(entries: Iterable[Entry]) -> list[Frame]:
+    """Let go of entries that were cancelled; return what is told of them."""
+    return [Frame(Kind.DROPPED, entry.number) for entry in entries]
+
+
+def _run(engine: Engine, entries: Sequence[Entry], *, alone: bool) -> list[Frame]:
     started = perf_counter()
     images = [entry.image for entry in entries if entry.image is not None]
     try:
@@ -77,6 +92,8 @@ def score(engine: Engine, entries: Sequence[Entry], *, alone: bool = False) -> l
             return _failures(entries, error)
         return [frame for entry in entries for frame in score(engine, [entry])]
     except Exception as error:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
+        for entry in entries:
+            entry.run_failed = True
         return _failures(entries, error)
     took = perf_counter() - started
     return [

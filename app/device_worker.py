@@ -1,15 +1,25 @@
 """A worker for a GPU: threads that decode, one owner of the device, and the next batch decoded while this one runs."""
 
+import logging
 import queue
 import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
-from app.batching import Entry, decode, score
+from app.batching import Entry, decode, drop, score
 from app.engine import Engine
 from app.frames import Frame, Kind
 from app.jobs import Job
+
+MOST_FAILED = 3
+"""After so many runs in a row that failed the device is taken to be of no more use to this process.
+
+Some of CUDA's errors are for good: all that the process asks of the device later fails too.
+"""
+
+_log = logging.getLogger(__name__)
 
 
 class DeviceWorker:
@@ -54,7 +64,7 @@ class DeviceWorker:
         self._owner.join()
 
     def _decode(self, entry: Entry) -> None:
-        told = [] if entry.cancelled else decode(self._engine, [entry])
+        told = drop([entry]) if entry.cancelled else decode(self._engine, [entry])
         if entry.image is None:
             self._entries.pop(entry.number, None)
             self._tell(told)
@@ -62,6 +72,14 @@ class DeviceWorker:
             self._decoded.put(entry)
 
     def _own(self) -> None:
+        try:
+            self._run_batches()
+        finally:
+            # Without its owner the device is of no use: another worker is to take over.
+            self._hang_up()
+
+    def _run_batches(self) -> None:
+        failed = 0
         left: Entry | None = None
         while (entry := left or self._decoded.get()) is not None:
             batch, left, room = [entry], None, self._max_batch - entry.job.views
@@ -82,6 +100,10 @@ class DeviceWorker:
             for each in batch:
                 self._entries.pop(each.number, None)
             self._tell(told)
+            failed = failed + 1 if any(each.run_failed for each in batch) else 0
+            if failed == MOST_FAILED:
+                _log.error("%d runs in a row have failed: the worker ends, for another to take its place", failed)
+                return
 
     def _tell(self, frames: list[Frame]) -> None:
         if not frames:
@@ -89,6 +111,11 @@ class DeviceWorker:
         try:
             with self._telling:
                 self._sock.sendall(b"".join(frame.encode() for frame in frames))
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError:
             # The service hung up without waiting for answers.
-            pass
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Have the service see that this worker ends, and the thread that waits for more see it too."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)

@@ -133,7 +133,7 @@ class OverloadedError(TryLaterError):
 
 
 class NotReadyError(TryLaterError):
-    """The service is starting up or shutting down."""
+    """The service is starting up or shutting down, is full, or has no worker for now."""
 
     status, code, title = 503, "not_ready", "The service is not ready"
 

@@ -17,9 +17,9 @@ class Kind(IntEnum):
     JOB = 1
     """Its body is an image."""
     CANCEL = 2
-    """Nobody waits for this job any more."""
+    """Nobody waits for this job any more. It gets its frame all the same: `DROPPED`, or another if it is too late."""
 
-    # From a worker.
+    # From a worker. Each job gets exactly one frame, which says that the worker is done with it.
     READY = 3
     """Its body is JSON: what runs; see `app.starting.Running`."""
     REFUSED = 4
@@ -30,6 +30,8 @@ class Kind(IntEnum):
     """Its body is JSON: code and detail of what is wrong with the image."""
     FAILURE = 7
     """Its body is a text for the log: what went wrong in the worker."""
+    DROPPED = 8
+    """The job was cancelled, and the worker has let go of it."""
 
 
 class Frame(NamedTuple):

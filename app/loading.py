@@ -1,4 +1,4 @@
-"""A verified model -> one that is ready to score; and who is to blame where that fails, the model or the GPU."""
+"""The folder of a model -> one that is ready to score; and who is to blame where that fails, the model or the GPU."""
 
 import logging
 import re
@@ -51,7 +51,10 @@ def load_model(folder: ModelFolder, device: Device, start: Start) -> Model:
 
 
 def _warm(folder: ModelFolder, device: Device, start: Start) -> Model:
-    model = Model(folder, device, start.cores, start.precision)
+    model = Model(folder, device, 1 if start.wide is False else start.cores, start.precision)
     # A request alone, as most are, and as many as there may be.
     model.warm_up(start.views, start.batch_on(device.provider))
+    if start.wide is None:
+        # Others that start now would be in the way: who starts by itself does this for all of them.
+        model.choose_width()
     return model

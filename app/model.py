@@ -20,6 +20,9 @@ from galaxytree.predictions import Predictions
 _TRIED = 5
 """So many runs tell whether all cores are faster than one."""
 
+_SPIN_MICROSECONDS = "1000"
+"""About as long as the way of an answer to its client and of the next image to here, decoding included."""
+
 Precision = Literal["auto", "fp32", "int8"]
 
 _METADATA = ("name", "version", "tree", "columns", "framing")
@@ -95,7 +98,12 @@ class Model:
         session = self._wide_session if alone and self._wide_session is not None else self._session
         return self._ports.read(session.run(self._ports.outputs, {INPUT: images}), len(images))
 
-    def _choose_width(self) -> None:
+    @property
+    def wide(self) -> bool:
+        """Whether a run that is alone has all cores."""
+        return self._wide_session is not None
+
+    def choose_width(self) -> None:
         """Have a run on all cores only if that is faster: small networks lose more by it than they gain."""
         if self._wide_session is not None and self._seconds(alone=False) <= self._seconds(alone=True):
             self._wide_session = None
@@ -147,7 +155,6 @@ class Model:
             except Exception as error:  # ONNX Runtime's errors have no class in common but this one
                 msg = f"the model doesn't run ({first_line(error)}): {EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error
-        self._choose_width()
 
 
 def choose_precision(asked: Precision, folder: ModelFolder, device: Device) -> tuple[Literal["fp32", "int8"], str]:
@@ -184,8 +191,9 @@ def _session(data: bytes, folder: ModelFolder, device: Device, threads: int) -> 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that wait for each other in a run do so awake, which is fast; between runs they are to leave the cores.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # Threads wait awake for their part of a run, which is fast, and for a moment after it, in which who sends one image
+    # after another finds them so. Then they are to leave the cores.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
     # No checksum covers weights in other files. ONNX Runtime would look for them where the process happens to run; let
     # it look in a "folder" that is a file, and so holds none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.file))

@@ -1,4 +1,4 @@
-"""The folder of a model: where it is, and whether its file is the one that its card speaks of.
+"""The folder of a model: where it is, and whether its files are those that its card speaks of.
 
 What is checked here is cheap, and is checked before the service listens.
 """
@@ -23,7 +23,7 @@ _CHOOSE = "name the folder of one with GALAXYTREE_MODEL, or with --model of `gal
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model whose file is the one that its card speaks of.
+    """A model and its card, which says what its files are; they are held against it when they are read.
 
     Attributes
     ----------
@@ -44,6 +44,15 @@ class ModelFolder:
         """The ONNX file."""
         return self.path / MODEL_FILE
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of what the card says; those of the files are part of it."""
+        return hashlib.sha256(self.card.model_dump_json().encode()).hexdigest()
+
+    def verify(self) -> None:
+        """Hold ``model.onnx`` against its card; ModelRefusedError if it isn't the card's."""
+        self.read()
+
     def read(self, precision: Literal["fp32", "int8"] = "fp32") -> bytes:
         """Read an ONNX file; what is returned, and not what lay there earlier, is what the card speaks of.
 
@@ -62,23 +71,24 @@ class ModelFolder:
         return _read_verified(self.file, self.card.sha256)
 
     @classmethod
-    def open(cls, path: Path | None) -> Self:
-        """Find a model and hold its file against its card.
+    def open(cls, path: Path | None, identity: str | None = None) -> Self:
+        """Find a model and read its card.
 
         Parameters
         ----------
         path
             The folder, or None for the shipped model.
+        identity
+            That of the model which is to lie there, if it is to be that one.
 
         Raises
         ------
         ModelRefusedError
-            If there is no such folder, card or file, the card is not valid, the file is not the card's, or they speak
-            an unknown tree or not all of it.
+            If there is no such folder or card, the card is not valid or speaks an unknown tree or not all of it, or the
+            model is another one.
         """
         folder = path or shipped_model()
         card = _read_card(folder)
-        _read_verified(folder / MODEL_FILE, card.sha256)
         try:
             tree = load_tree(card.tree)
         except UnknownTreeError as error:
@@ -95,7 +105,11 @@ class ModelFolder:
             )
             msg = f"the scores of the model in {folder} are not those of {tree.name} ({odd}): export the model again"
             raise ModelRefusedError(msg)
-        return cls(folder, card, tree)
+        found = cls(folder, card, tree)
+        if identity not in {None, found.identity}:
+            msg = f"the model in {folder} is another one than when the service started: copy that back, or start again"
+            raise ModelRefusedError(msg)
+        return found
 
 
 def shipped_model(places: tuple[Path, ...] = SHIPPED) -> Path:

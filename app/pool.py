@@ -5,13 +5,15 @@ waits here, where it can still be overtaken by those who are in a hurry, and be 
 nobody waits for it any more.
 
 If a worker dies, another is started in its place, and what it was working on is given out again, each image by itself:
-who sent the one to blame is the only one to lose by it.
+who sent the one to blame is the only one to lose by it. It runs what the first one ran: the same model, in the same
+precision, on the same kind of device. If it can't be started it is tried again, at growing intervals.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from operator import attrgetter
 
 from app.errors import DeadlineExceededError, InternalError
 from app.jobs import Job
@@ -22,13 +24,28 @@ from app.waiting import Entry, Outcome
 from app.worker_link import Starter, WorkerLink
 
 AHEAD = 2
-"""So many full batches a worker on a CPU is given: the one that it runs, and the next."""
+"""So many full batches a worker on a CPU is given: the one that it runs, and the next.
+
+An image counts until the worker says that it is done with it, even if nobody waits for it any more. So this also bounds
+the bytes of images whose clients have gone, which `app.admission` counts no more.
+"""
 
 AHEAD_ON_DEVICE = 4
 """On a GPU also those that are decoded, and that wait to be."""
 
 HANGS_SECONDS = 10.0
 """A worker that says nothing for so long, and for a whole deadline, hangs: a batch of large pictures takes less."""
+
+WATCH_SECONDS = 1.0
+"""How often it is looked whether one hangs."""
+
+RETRY_SECONDS = (0.5, 30.0)
+"""The first and the longest time until it is tried again to replace a worker; each is twice the one before."""
+
+WITHOUT_SECONDS = 60.0
+"""For how long it is tried while no worker is left."""
+
+_LOAD = attrgetter("load")
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +59,7 @@ class Pool:
     starter : callable
         Starts a worker.
     failed : callable
-        Is told in a sentence if no worker is left, and none can be started.
+        Is told in a sentence if no worker is left, and none can be started for a while.
     seconds : float
         Within which an image gets its answer, or is dropped.
     retry_after_seconds : int
@@ -64,15 +81,24 @@ class Pool:
         # All have the same time, so that these are in the order in which it is over.
         self._expiring: deque[Entry] = deque()
         self._expiry: asyncio.TimerHandle | None = None
+        self._watching: asyncio.TimerHandle | None = None
         self._starter = starter
         self._failed = failed
         self._workers: set[WorkerLink] = set()
         self._lanes: Lanes[Entry] = Lanes()
-        self._suspects: list[Entry] = []
+        self._suspects: deque[Entry] = deque()
         self._number = 0
         self._max_batch = self._ahead = 0
         self._restarts: set[asyncio.Task[None]] = set()
+        self._without_since = 0.0
+        # Whether it was tried in vain to replace the last worker.
+        self._in_vain = False
         self._closed = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether any worker is there, or will be at once: one that died is replaced before anyone is sent away."""
+        return bool(self._workers) or not self._in_vain
 
     async def open(self) -> Running:
         """Start the workers, and wait until they are ready.
@@ -82,12 +108,19 @@ class Pool:
         StartRefusedError
             If they can't start as they are told to.
         """
-        # The first one says where the network runs, and so how many there are to be.
+        # The first one says where the network runs, and so how many there are to be; later ones are to run the same.
         running = await self._hire()
+        self._start = self._start.like(running)
         self._max_batch = running.max_batch
         self._ahead = running.max_batch * (AHEAD if running.provider == CPU else AHEAD_ON_DEVICE)
         if running.provider == CPU:
-            await asyncio.gather(*(self._hire() for _ in range(self._start.cores - 1)))
+            try:
+                async with asyncio.TaskGroup() as others:
+                    for _ in range(self._start.cores - 1):
+                        others.create_task(self._hire())
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from errors
+        self._watch()
         return running
 
     def submit(self, job: Job, done: Callable[[Outcome], object], request_id: str = "-") -> Entry:
@@ -132,8 +165,8 @@ class Pool:
     def drop(self, entry: Entry) -> None:
         """Forget an entry: nobody waits for it any more."""
         entry.forget()
-        if entry.worker is not None and entry.worker.drop(entry):
-            self._dispatch()
+        if entry.worker is not None:
+            entry.worker.drop(entry)
 
     def _expire(self) -> None:
         """Tell those whose time is over, and look again when the next one's is."""
@@ -143,14 +176,18 @@ class Pool:
             if not entry.gone:
                 msg = f"No answer within {self._seconds:g} s; the image was dropped."
                 entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
-                if entry.worker is not None and now - entry.worker.silent_since >= max(self._seconds, HANGS_SECONDS):
-                    # It would be given more and more.
-                    entry.worker.hang_up()
-                else:
-                    self.drop(entry)
+                self.drop(entry)
         self._expiry = (
             asyncio.get_running_loop().call_at(self._expiring[0].expires, self._expire) if self._expiring else None
         )
+
+    def _watch(self) -> None:
+        """Replace workers that hang."""
+        heard_since = self._clock() - max(self._seconds, HANGS_SECONDS)
+        for worker in self._workers:
+            if worker.entries and worker.silent_since <= heard_since:
+                worker.hang_up()
+        self._watching = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
 
     async def close(self) -> None:
         """Let the workers go; what waits is not scored."""
@@ -158,13 +195,15 @@ class Pool:
         restarts = tuple(self._restarts)
         for restart in restarts:
             restart.cancel()
-        left = [entry for worker in self._workers for entry in worker.entries.values()] + self._suspects
+        left = [entry for worker in self._workers for entry in worker.entries.values()]
+        left += self._suspects
         while (entry := self._lanes.pop()) is not None:
             left.append(entry)
         for entry in left:
             entry.finish(InternalError())
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for timer in (self._expiry, self._watching):
+            if timer is not None:
+                timer.cancel()
         workers, self._workers = self._workers, set()
         await asyncio.gather(*(worker.end() for worker in workers))
         # What they were about to start ends too.
@@ -178,32 +217,36 @@ class Pool:
             await worker.end()
             raise
         self._workers.add(worker)
+        self._in_vain = False
         self._dispatch()
         return running
 
     def _dispatch(self) -> None:
-        while self._suspects and (idle := next((each for each in self._workers if not each.entries), None)) is not None:
-            suspect = self._suspects.pop(0)
-            if not suspect.gone:
-                self._give(idle, suspect)
-        while self._workers:
-            worker = min(self._workers, key=WorkerLink.load)
-            if worker.load() >= self._ahead:
+        workers = self._workers if not self._suspects else self._but_for_suspects()
+        while workers and not self._lanes.empty():
+            worker = min(workers, key=_LOAD)
+            if worker.load >= self._ahead:
                 break
             entry = self._lanes.pop()
             if entry is None:
                 break
             self._give(worker, entry)
 
+    def _but_for_suspects(self) -> "Collection[WorkerLink]":
+        """Give suspects to idle workers, and return who may have others meanwhile."""
+        for worker in self._workers:
+            while self._suspects and not worker.entries:
+                suspect = self._suspects.popleft()
+                if not suspect.gone:
+                    self._give(worker, suspect)
+        # While one waits for its turn, one worker is left to become idle, always the same; or it would wait for ever.
+        return list(self._workers)[1:] if self._suspects else self._workers
+
     def _give(self, worker: "WorkerLink", entry: Entry) -> None:
         self._number += 1
         entry.number = self._number
-        alone = self._lanes.empty() and not any(each.entries for each in self._workers)
+        alone = not worker.load and self._lanes.empty() and not any(each.entries for each in self._workers)
         worker.give(entry, alone=alone)
-
-    def now(self) -> float:
-        """Return the time on the loop's clock."""
-        return self._clock()
 
     def served(self) -> None:
         """Give out what waits: a worker has room again."""
@@ -214,8 +257,11 @@ class Pool:
         if self._closed or worker not in self._workers:
             return
         self._workers.discard(worker)
-        _log.error("a worker died with %d images, and is replaced", len(worker.entries))
-        for entry in worker.entries.values():
+        if not self._workers:
+            self._without_since = self._clock()
+        left = [entry for entry in worker.entries.values() if not entry.gone]
+        _log.error("a worker died with %d images, and is replaced", len(left))
+        for entry in left:
             if entry.suspect:
                 entry.finish(InternalError())
             else:
@@ -229,9 +275,17 @@ class Pool:
 
     async def _replace(self, worker: "WorkerLink") -> None:
         await worker.end()
-        try:
-            await self._hire()
-        except Exception as error:  # noqa: BLE001 (as when there is no room for another process or thread)
-            _log.error("a worker could not be replaced: %s", error)
-            if not self._workers:
-                self._failed(f"no worker is left, and none can be started ({error})")
+        seconds, longest = RETRY_SECONDS
+        while True:
+            try:
+                await self._hire()
+            except Exception as error:  # noqa: BLE001 (as when there is no room for another process or thread)
+                _log.error("a worker could not be replaced: %s", error)
+                self._in_vain = True
+                if not self._workers and self._clock() - self._without_since >= WITHOUT_SECONDS:
+                    self._failed(f"no worker is left, and none can be started ({error})")
+                    return
+            else:
+                return
+            await asyncio.sleep(seconds)
+            seconds = min(2 * seconds, longest)

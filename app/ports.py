@@ -139,24 +139,24 @@ class Ports:
         UnusableScoresError
             If one is of another shape, or its values are not finite or out of bounds.
         """
-        if self._all_between_0_and_1(answers, images):
+        shapes = [(images, *self._shape(one)) for one in self._outputs]
+        if [values.shape for values in answers] == shapes and _all_between_0_and_1(answers):
+            # As it nearly always is: no output has narrower bounds.
             return Predictions(**dict(zip(self.outputs, answers, strict=True)))
         usable = {
-            one.name: one.usable(values, (images, *self._shape(one)))
-            for one, values in zip(self._outputs, answers, strict=True)
+            one.name: one.usable(values, shape)
+            for one, values, shape in zip(self._outputs, answers, shapes, strict=True)
         }
         return Predictions(**usable)
 
-    def _all_between_0_and_1(self, answers: list[NDArray[np.float32]], images: int) -> bool:
-        """Whether all is well at first sight, as it is nearly always: no output has narrower bounds."""
-        if any(values.shape != (images, *self._shape(one)) for one, values in zip(self._outputs, answers, strict=True)):
-            return False
-        every = np.concatenate([values.ravel() for values in answers])
-        # Neither is true of NaN.
-        return bool(every.min() >= 0 and every.max() <= 1)
-
     def _shape(self, output: _Output) -> tuple[int, ...]:
         return (self._columns,) if output.of_columns else ()
+
+
+def _all_between_0_and_1(answers: list[NDArray[np.float32]]) -> bool:
+    every = np.concatenate(answers, axis=None)
+    # Neither is true of NaN.
+    return bool(np.minimum.reduce(every) >= 0 and np.maximum.reduce(every) <= 1)
 
 
 def _verify(folder: ModelFolder, kind: str, found: list[Any], known: list[_Port]) -> None:

@@ -72,7 +72,7 @@ class WorkerThread:
     sock
         Its end of the socket; it is closed once the worker has ended.
     load
-        How a verified model is loaded and warmed up, if not as always.
+        How a model is loaded and warmed up, if not as always.
     """
 
     def __init__(self, sock: socket.socket, load: "Load | None" = None) -> None:

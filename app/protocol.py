@@ -43,6 +43,8 @@ class _Cork:
         self._transport = transport
         self._loop = loop
         self._pieces: list[bytes] = []
+        # Asked for each answer.
+        self.is_closing = transport.is_closing
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a transport has)
         return getattr(self._transport, name)
@@ -70,6 +72,8 @@ class Protocol(HttpToolsProtocol):
     _trailer_bytes = 0
     _head_of_offer: bytes | None = None
     _feeding = False
+    # Since when there is nothing to be answered, on the loop's clock.
+    _idle_since: float | None = None
     # A request that may come whole with the bytes that are being read.
     _held: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
@@ -82,6 +86,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell those who asked to be told when the client goes."""
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         for act in tuple(self._watchers):
             act()
 
@@ -151,9 +157,35 @@ class Protocol(HttpToolsProtocol):
                 self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
-        """Send what was kept."""
+        """Send what was kept, and go on with the next request, if one has come already."""
         self._cork.flush()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self._watch(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Note that the connection is in use. uvicorn sets a timer for each answer, and unsets it again."""
+        self._idle_since = None
+
+    def _watch(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it has been idle for long enough, and look again later else."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is not None:
+            left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            if left > 0:
+                self._watch(left)
+            elif not self.transport.is_closing():
+                self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if self._feeding:

@@ -29,7 +29,7 @@ class DeviceRefusedError(StartRefusedError):
 class WorkerRefusedError(StartRefusedError):
     """A worker ended before it was ready; the log has what it said."""
 
-    def __init__(self, message: str = "a worker ended before it was ready: its last words are in the log") -> None:
+    def __init__(self, message: str = "a worker ended before it was ready: the log may say why") -> None:
         super().__init__(message)
 
 

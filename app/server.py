@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
             if monotonic() - self._asked_at < REPEAT_SECONDS:
                 return
             _log.warning("%s again: ending now", name)
-            # From here and not after `run`, which waits for open connections, and for a model that is being loaded.
+            # From here and not after `run`, which waits for open connections.
             # A worker that hangs would be left behind.
             kill_workers()
             end_now(128 + sig)

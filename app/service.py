@@ -64,6 +64,7 @@ class Service:
             If the service can't start as it is set; the message says what to do.
         """
         folder = ModelFolder.open(settings.model)
+        folder.verify()
         keys = ApiKeys.of(settings)
         admission = Admission(
             settings.queue_images, settings.queue_bytes, settings.retry_after_seconds, settings.bulk_share
@@ -81,8 +82,8 @@ class Service:
 
     @property
     def pool(self) -> Pool:
-        """The workers; NotReadyError while they aren't ready."""
-        if self._pool is None or self._running is None:
+        """The workers; NotReadyError while they aren't ready, or none is left."""
+        if self._pool is None or self._running is None or not self._pool.ready:
             raise self.not_ready(State.STARTING)
         return self._pool
 
@@ -112,9 +113,11 @@ class Service:
         return NotReadyError(f"The service is {state}; try again in {seconds} s.", seconds)
 
     def check_ready(self) -> None:
-        """NotReadyError unless images are welcome: model loaded, not draining, and room for one more."""
+        """NotReadyError unless images are welcome: model loaded, workers there, not draining, and room for one more."""
         if self.lifecycle.state is not State.READY:
             raise self.not_ready(self.lifecycle.state)
+        if self._pool is None or not self._pool.ready:
+            raise self.not_ready(State.STARTING)
         if self.admission.full(self.settings.views):
             raise self.not_ready(FULL)
 
@@ -123,7 +126,7 @@ class Service:
         if self.keys is None:
             _log.warning("open to everyone: no API keys are set (api_keys_file)")
         self._pool = Pool(
-            start_of(self.settings),
+            start_of(self.settings, self.folder.identity),
             self.starter,
             self.lifecycle.fail,
             self.settings.request_timeout_seconds,
@@ -152,8 +155,9 @@ class Service:
         _log.info("ready: %s %s on %s, %s", card.name, card.version, running.provider, running.precision)
 
     async def stop(self) -> None:
-        """Let everything go."""
+        """Let everything go, without waiting for workers that are still starting."""
         if self._loading is not None:
-            await self._loading
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
         if self._pool is not None:
             await self._pool.close()

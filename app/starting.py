@@ -1,6 +1,6 @@
 """How a worker is to start, and what then runs there: what the two tell each other first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from app.providers import CPU, cores
@@ -27,6 +27,10 @@ class Start:
         As in `app.settings.Settings`.
     cores
         Cores that the workers have between them.
+    identity
+        That of the model, see `app.model_folder.ModelFolder`; None for whichever lies there.
+    wide
+        Whether a run that is alone is to have all cores; None to try whether that is faster.
     """
 
     model: str | None
@@ -36,14 +40,21 @@ class Start:
     max_batch: int
     max_image_pixels: int
     cores: int
+    identity: str | None = None
+    wide: bool | None = None
+
+    def like(self, running: "Running") -> "Start":
+        """Return how others are to start that run what a first one runs, or nothing."""
+        device: Literal["cpu", "cuda"] = "cpu" if running.provider == CPU else "cuda"
+        return replace(self, device=device, precision=running.precision, wide=running.wide)
 
     def batch_on(self, provider: str) -> int:
         """Return how many views there may be in one run on an execution provider."""
         return self.max_batch or (BATCH_ON_CPU if provider == CPU else BATCH_ON_DEVICE)
 
 
-def start_of(settings: "Settings") -> Start:
-    """Return how workers are to start with these settings."""
+def start_of(settings: "Settings", identity: str | None = None) -> Start:
+    """Return how workers are to start with these settings, and a model of this identity."""
     return Start(
         model=None if settings.model is None else str(settings.model),
         device=settings.device,
@@ -52,6 +63,7 @@ def start_of(settings: "Settings") -> Start:
         max_batch=settings.max_batch,
         max_image_pixels=settings.max_image_pixels,
         cores=settings.workers or cores(),
+        identity=identity,
     )
 
 
@@ -69,11 +81,14 @@ class Running:
         Views in one run, at most.
     outputs
         Names of what the network answers.
+    wide
+        Whether a run that is alone has all cores, on a CPU: where that was faster.
     """
 
     provider: str
     why: str
-    precision: str
+    precision: Literal["fp32", "int8"]
     why_precision: str
     max_batch: int
     outputs: tuple[str, ...]
+    wide: bool

@@ -38,7 +38,7 @@ class Entry:
     since
         When it came.
     gone
-        Whether nobody waits for it any more.
+        Whether nobody waits for it any more; a worker may still have it.
     """
 
     job: Job

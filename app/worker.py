@@ -25,7 +25,7 @@ from pathlib import Path
 
 import orjson
 
-from app.batching import Entry, decode, score
+from app.batching import Entry, decode, drop, score
 from app.device_worker import DeviceWorker
 from app.devices import Device, choose
 from app.engine import Engine
@@ -54,7 +54,7 @@ def work(sock: socket.socket, load: Load = load_model) -> None:
     sock
         A blocking stream socket. The first frame on it says how to start.
     load
-        How a verified model is loaded and warmed up.
+        How a model is loaded and warmed up.
     """
     # The service may hang up without waiting for answers.
     with closing(_Inbox(sock)) as inbox, suppress(BrokenPipeError, ConnectionResetError):
@@ -64,7 +64,7 @@ def work(sock: socket.socket, load: Load = load_model) -> None:
 
 def _work(sock: socket.socket, inbox: "_Inbox", start: Start, load: Load) -> None:
     try:
-        folder = ModelFolder.open(Path(start.model) if start.model else None)
+        folder = ModelFolder.open(Path(start.model) if start.model else None, start.identity)
         model = load(folder, choose(start.device), start)
     except StartRefusedError as error:
         refusal = {"kind": type(error).__name__, "detail": str(error)}
@@ -72,7 +72,13 @@ def _work(sock: socket.socket, inbox: "_Inbox", start: Start, load: Load) -> Non
         return
     max_batch = start.batch_on(model.device.provider)
     running = Running(
-        model.device.provider, model.device.why, model.precision, model.why_precision, max_batch, model.outputs
+        model.device.provider,
+        model.device.why,
+        model.precision,
+        model.why_precision,
+        max_batch,
+        model.outputs,
+        model.wide,
     )
     sock.sendall(Frame(Kind.READY, body=orjson.dumps(asdict(running))).encode())
     engine = Engine(model, start.max_image_pixels)
@@ -123,10 +129,10 @@ class _Inbox:
     def peek(self) -> list[Frame]:
         """Return what has come by now."""
         frames: list[Frame] = []
-        while self._selector.select(0):
+        size = len(self._piece)
+        # There may be more only if a piece was full.
+        while size == len(self._piece) and self._selector.select(0):
             size = self._sock.recv_into(self._piece)
-            if not size:
-                break
             frames += self._reader.feed(self._piece[:size])
         return frames
 
@@ -146,27 +152,34 @@ class _CoreWorker:
 
     def take(self, frames: list[Frame], peek: Callable[[], list[Frame]]) -> None:
         """Do all that has come, and what comes meanwhile."""
-        self._note(frames)
+        self._note(frames, [])
         while self._waiting:
             batch: list[Entry] = []
             while chosen := self._chosen(_views(batch)):
                 self._tell(decode(self._engine, chosen))
                 batch += chosen
-                self._note(peek())
+                self._note(peek(), batch)
             alone = len(batch) == 1 and batch[0].alone
             self._tell(score(self._engine, batch, alone=alone))
-            self._note(peek())
+            self._note(peek(), [])
 
     def close(self) -> None:
         """There is nothing to let go."""
 
-    def _note(self, frames: list[Frame]) -> None:
+    def _note(self, frames: list[Frame], batch: list[Entry]) -> None:
+        """Note what has come while a batch forms."""
+        cancelled = set()
         for frame in frames:
             if frame.kind is Kind.JOB:
                 self._waiting.append(entry_of(frame))
             else:
-                # It isn't to take the place of others in a batch.
-                self._waiting = deque(entry for entry in self._waiting if entry.number != frame.number)
+                cancelled.add(frame.number)
+        if cancelled:
+            for entry in batch:
+                entry.cancelled = entry.cancelled or entry.number in cancelled
+            # Who waits isn't to take the place of others in a batch.
+            self._tell(drop(entry for entry in self._waiting if entry.number in cancelled))
+            self._waiting = deque(entry for entry in self._waiting if entry.number not in cancelled)
 
     def _chosen(self, have: int) -> list[Entry]:
         """Choose who goes along in a batch that has so many views."""

@@ -19,6 +19,9 @@ from app.waiting import Entry
 _MUCH = 1_000_000
 """What a suspect counts for: more than anything else."""
 
+START_SECONDS = 120.0
+"""A worker that is not ready after that hangs: it takes seconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -36,10 +39,6 @@ Starter = Callable[[socket.socket], Handle]
 
 class Owner(Protocol):
     """Who gives a worker its work."""
-
-    def now(self) -> float:
-        """Return the time on the loop's clock."""
-        ...
 
     def served(self) -> None:
         """Hear that a worker has room again."""
@@ -61,29 +60,36 @@ class WorkerLink(asyncio.Protocol):
     Attributes
     ----------
     entries
-        What it is working on, by their numbers.
+        What it has been given and has not said to be done with, by their numbers; for some nobody waits any more.
+    load
+        How many views those have: very many, if there is a suspect among them, which is to be by itself.
     silent_since
         When it last said something or, if it had nothing to say then, was given something; on the loop's clock.
     """
 
     def __init__(self, owner: Owner) -> None:
         self.entries: dict[int, Entry] = {}
-        self.silent_since = owner.now()
+        self._clock = asyncio.get_running_loop().time
+        self.silent_since = self._clock()
         self._idle = True
         self._owner = owner
-        self._views = 0
+        self.load = 0
         self._reader = FrameReader()
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._handle: Handle | None = None
         self._running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
 
-    def load(self) -> int:
-        """Return how many views it is working on: very many, if it has a suspect, which is to be by itself."""
-        return self._views
-
     async def start(self, start: Start, starter: Starter) -> Running:
-        """Start it and wait until it is ready; StartRefusedError if it says that it can't."""
+        """Start it and wait until it is ready; StartRefusedError if it says that it can't, or says nothing."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                return await self._start(start, starter)
+        except TimeoutError as error:
+            msg = f"a worker was not ready within {START_SECONDS:g} s"
+            raise WorkerRefusedError(msg) from error
+
+    async def _start(self, start: Start, starter: Starter) -> Running:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 (the standard library's)
         try:
@@ -100,20 +106,18 @@ class WorkerLink(asyncio.Protocol):
         """Give it an entry to work on."""
         entry.worker = self
         if self._idle:
-            self._idle, self.silent_since = False, self._owner.now()
+            self._idle, self.silent_since = False, self._clock()
         self.entries[entry.number] = entry
         # Nobody else is to be with a suspect.
         entry.weight = _MUCH if entry.suspect else entry.job.views
-        self._views += entry.weight
+        self.load += entry.weight
         job = entry.job
         self._send(Frame(Kind.JOB, entry.number, job.views, job.full, alone, body=job.data))
 
-    def drop(self, entry: Entry) -> bool:
-        """Tell it that nobody waits for an entry; return whether it was working on it."""
-        if self._take(entry.number) is None:
-            return False
-        self._send(Frame(Kind.CANCEL, entry.number))
-        return True
+    def drop(self, entry: Entry) -> None:
+        """Tell it that nobody waits for an entry, which counts until it says that it is done with it."""
+        if entry.number in self.entries:
+            self._send(Frame(Kind.CANCEL, entry.number))
 
     def _send(self, frame: Frame) -> None:
         """Send a frame, together with all others of this turn of the event loop."""
@@ -142,18 +146,22 @@ class WorkerLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hear what it says."""
-        now = self.silent_since = self._owner.now()
+        now = self.silent_since = self._clock()
         for frame in self._reader.feed(data):
-            if frame.kind is Kind.READY:
-                said = orjson.loads(frame.body)
-                self._running.set_result(Running(**{**said, "outputs": tuple(said["outputs"])}))
-            elif frame.kind is Kind.REFUSED:
-                said = orjson.loads(frame.body)
-                self._running.set_exception(refusals()[said["kind"]](said["detail"]))
-            elif (entry := self._take(frame.number)) is not None:
+            if (entry := self._take(frame.number)) is not None:
                 _settle(entry, frame, now)
+            elif not self._running.done():
+                self._hear_of_start(frame)
         self._idle = not self.entries
         self._owner.served()
+
+    def _hear_of_start(self, frame: Frame) -> None:
+        if frame.kind is Kind.READY:
+            said = orjson.loads(frame.body)
+            self._running.set_result(Running(**{**said, "outputs": tuple(said["outputs"])}))
+        elif frame.kind is Kind.REFUSED:
+            said = orjson.loads(frame.body)
+            self._running.set_exception(refusals()[said["kind"]](said["detail"]))
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Note that it has gone."""
@@ -164,18 +172,18 @@ class WorkerLink(asyncio.Protocol):
     def _take(self, number: int) -> Entry | None:
         entry = self.entries.pop(number, None)
         if entry is not None:
-            self._views -= entry.weight
+            self.load -= entry.weight
         return entry
 
 
 def _settle(entry: Entry, frame: Frame, now: float) -> None:
-    """Hand over what an entry got."""
+    """Hand over what an entry got: nothing, if it was dropped."""
     if frame.kind is Kind.ANSWER:
         waited = now - entry.since - frame.decode_seconds - frame.infer_seconds
         entry.finish(Answered(frame.body, frame.decode_seconds, max(0.0, waited), frame.infer_seconds))
     elif frame.kind is Kind.PROBLEM:
         said = orjson.loads(frame.body)
         entry.finish(request_errors()[said["code"]](said["detail"]))
-    else:
+    elif frame.kind is Kind.FAILURE:
         _log.error("%s", frame.body.decode(errors="replace"), extra={"request_id": entry.request_id})
         entry.finish(InternalError())

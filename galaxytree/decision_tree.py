@@ -211,10 +211,13 @@ class DecisionTree(_Value):
         ValueError
             If the last axis does not hold one entry an answer, or the array has neither one nor two axes.
         """
-        # Of a number and NaN `fmax` takes the number; adding 0 takes the sign from -0.
-        evidence = np.fmax(self._rows(raw), 0.0) + 0.0
+        evidence = self._rows(raw)
+        # Not so of NaN either.
+        if not np.minimum.reduce(evidence, axis=None, initial=1.0) > 0:
+            # Of a number and NaN `fmax` takes the number; adding 0 takes the sign from -0.
+            evidence = np.fmax(evidence, 0.0) + 0.0
         shares = self._layout.shares(evidence)
-        if self._layout.independent.any():
+        if self._layout.some_independent:
             shares = np.where(self._layout.independent, np.minimum(evidence, 1.0), shares)
         return self._layout.descend(shares).astype(raw.dtype, copy=False)
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 
+_SMALL, _LARGE = 1e-200, 1e200
+"""Numbers below the one don't add up to infinity, and what adds up to more than the other has all its digits."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -26,15 +29,18 @@ class Layout:
         Question -> the column of its weight; one past the last column where the weight is 1; shape [questions].
     independent
         Column -> whether it is a fraction of its own, with no sum to keep; shape [columns].
+    some_independent
+        Whether there are any of those.
     ancestors
         Column -> itself, the column of its weight, that one's, and so on; one past the last column where there are no
-        more; shape [columns, depth of the tree].
+        more; shape [depth of the tree, columns].
     """
 
     starts: NDArray[np.intp]
     question_of: NDArray[np.intp]
     parent_of: NDArray[np.intp]
     independent: NDArray[np.bool_]
+    some_independent: bool
     ancestors: NDArray[np.intp]
 
     @classmethod
@@ -62,7 +68,8 @@ class Layout:
             question_of=question_of,
             parent_of=parent_of,
             independent=np.asarray(independent)[question_of],
-            ancestors=np.stack(lines[:-1], axis=-1),
+            some_independent=any(independent),
+            ancestors=np.stack(lines[:-1]),
         )
 
     def sums(self, rows: Rows) -> Rows:
@@ -71,6 +78,14 @@ class Layout:
 
     def shares(self, evidence: Rows) -> Rows:
         """Divide non-negative numbers by the sum of their question's, whatever their size; where all are 0, equally."""
+        if evidence.size and np.maximum.reduce(evidence, axis=None) < _LARGE:
+            sums = self.sums(evidence)
+            if np.minimum.reduce(sums, axis=None) > _SMALL:
+                # As it nearly always is.
+                return np.asarray(evidence / sums[..., self.question_of])
+        return self._shares_of_any(evidence)
+
+    def _shares_of_any(self, evidence: Rows) -> Rows:
         largest = np.maximum.reduceat(evidence, self.starts, axis=-1)
         if largest.max(initial=0.0) == np.inf:
             infinite = np.isinf(evidence)
@@ -83,7 +98,7 @@ class Layout:
 
     def descend(self, fractions: Rows) -> Rows:
         """Multiply fractions by their question's weight, from the root of the tree to its leaves."""
-        return np.asarray(_and_one(fractions)[..., self.ancestors].prod(axis=-1))
+        return np.asarray(np.multiply.reduce(_and_one(fractions)[..., self.ancestors], axis=-2))
 
     def weights(self, scores: Rows) -> Rows:
         """Return what the scores of each question are to add up to: [..., columns] -> [..., questions]."""

@@ -40,9 +40,12 @@ class Wording:
         self._tree = tree
         self._model = dict(model)
         self._questions = [
-            (question.id, question.text, [(one.id, one.label, tree.index[one.id]) for one in question.answers])
+            (question.id, question.text, [(one.id, one.label) for one in question.answers])
             for question in tree.questions
         ]
+        count = len(tree.columns)
+        decimals = [DECIMALS] * count + [COARSE_DECIMALS] * (len(_ERROR_BARS) * count + 1)
+        self._steps = np.array([10.0**each for each in decimals])
 
     def answers(self, averages: Averages, images: Sequence[ImageFacts], full: Sequence[bool]) -> list[Answer]:
         """Return what `Classification` holds, for M images.
@@ -61,43 +64,40 @@ class Wording:
             What is not known is left out.
         """
         exact = self._tree.normalise(averages.scores)
-        columns = {"scores": _rows(exact, DECIMALS)} | {
-            name: _rows(values, COARSE_DECIMALS)
-            for name in _ERROR_BARS
-            if (values := getattr(averages, name)) is not None
-        }
-        unlike = None if averages.out_of_domain is None else _rows(averages.out_of_domain, COARSE_DECIMALS)
-        answers: list[Answer] = []
-        for row, (image, views) in enumerate(zip(images, averages.views, strict=True)):
-            answer: Answer = {"model": self._model, "image": dict(image), "views": views}
-            answer |= {
-                name: dict(zip(self._tree.columns, values[row], strict=True)) for name, values in columns.items()
-            }
+        bars = [name for name in _ERROR_BARS if getattr(averages, name) is not None]
+        unlike = averages.out_of_domain
+        # Rounded in one array: each step of numpy costs more than what it does to so few numbers.
+        parts = [exact, *(getattr(averages, name) for name in bars), *([] if unlike is None else [unlike[:, None]])]
+        steps = self._steps[: sum(part.shape[1] for part in parts)]
+        rows: list[list[float]] = (np.rint(np.concatenate(parts, axis=1) * steps) / steps).tolist()
+        columns, answers = self._tree.columns, []
+        for row, image, views in zip(rows, images, averages.views, strict=True):
+            answer: Answer = {"model": self._model, "image": vars(image), "views": views}
+            for place, name in enumerate(("scores", *bars)):
+                start = place * len(columns)
+                answer[name] = dict(zip(columns, row[start : start + len(columns)], strict=True))
             if unlike is not None:
-                answer["out_of_domain"] = unlike[row]
+                answer["out_of_domain"] = row[-1]
             answers.append(answer)
         if any(full):
-            self._complete(answers, exact, columns, full)
+            self._complete(answers, exact, full)
         return answers
 
-    def _complete(
-        self, answers: list[Answer], exact: NDArray[np.float64], columns: dict[str, list[Any]], full: Sequence[bool]
-    ) -> None:
-        fractions, weights = self._tree.fractions(exact), _rows(self._tree.weights(exact), DECIMALS)
-        columns = {"score": columns["scores"], "fraction": _rows(fractions, DECIMALS)} | {
-            name: values for name, values in columns.items() if name in _ERROR_BARS
-        }
+    def _complete(self, answers: list[Answer], exact: NDArray[np.float64], full: Sequence[bool]) -> None:
+        fractions, weights = self._tree.fractions(exact), _rows(self._tree.weights(exact))
+        shown = _rows(fractions)
         for row in np.flatnonzero(full):
-            beside = [(name, values[row]) for name, values in columns.items()]
             answer = answers[row]
+            beside = {"score": answer["scores"], "fraction": dict(zip(self._tree.columns, shown[row], strict=True))}
+            beside |= {name: answer[name] for name in _ERROR_BARS if name in answer}
             answer["questions"] = [
                 {
                     "id": question,
                     "text": text,
                     "weight": weight,
                     "answers": [
-                        {"id": one, "label": label, **{name: values[column] for name, values in beside}}
-                        for one, label, column in options
+                        {"id": one, "label": label, **{name: values[one] for name, values in beside.items()}}
+                        for one, label in options
                     ],
                 }
                 for (question, text, options), weight in zip(self._questions, weights[row], strict=True)
@@ -106,6 +106,6 @@ class Wording:
             answer["summary"] = sentence(self._tree, fractions[row].tolist(), answer.get("out_of_domain"))
 
 
-def _rows(values: NDArray[np.float64], decimals: int) -> list[Any]:
-    rows: list[Any] = values.round(decimals).tolist()
+def _rows(values: NDArray[np.float64]) -> list[list[float]]:
+    rows: list[list[float]] = values.round(DECIMALS).tolist()
     return rows

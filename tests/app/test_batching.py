@@ -108,7 +108,15 @@ def test_who_has_gone_costs_no_run(fake: FakeEngine) -> None:
     engine = cast("Engine", fake)
     decode(engine, entries)
     entries[0].cancelled = True
-    assert [frame.number for frame in score(engine, entries)] == [1]
+    assert [(frame.kind, frame.number) for frame in score(engine, entries)] == [(Kind.DROPPED, 0), (Kind.ANSWER, 1)]
     entries[1].cancelled = True
-    assert score(engine, entries) == []
+    assert [(frame.kind, frame.number) for frame in score(engine, entries)] == [(Kind.DROPPED, 0), (Kind.DROPPED, 1)]
     assert fake.runs == [1]
+
+
+def test_who_could_not_be_decoded_and_then_goes_is_told_of_once(fake: FakeEngine) -> None:
+    entries = entries_of(b"bad", b"a")
+    engine = cast("Engine", fake)
+    assert [frame.kind for frame in decode(engine, entries)] == [Kind.PROBLEM]
+    entries[0].cancelled = True
+    assert [frame.number for frame in score(engine, entries)] == [1]

@@ -1,5 +1,6 @@
 """A worker for a GPU, whose device is played by the CPU: the next batch forms while this one runs."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,15 @@ import pytest
 
 import app.device_worker
 from app.batching import Entry, decode
+from app.device_worker import MOST_FAILED
 from app.devices import Device
 from app.engine import Engine
 from app.frames import Frame, Kind
+from app.ports import UnusableScoresError
 from app.providers import CUDA
 from tests.app.workers import Boss, HeldOn, at_work, cancel, job, start_in
 from tests.servers import HeldModel, wait_for
+from tests.tiny_model import write_model
 
 
 class Decoding:
@@ -97,12 +101,14 @@ def test_who_has_gone_costs_nothing(model_folder: Path, held: HeldOn, decoding: 
         boss.say(job(1))
         wait_for(lambda: decoding.done == 2, "one to be decoded")
         decoding.gate.clear()
-        boss.say(job(2), job(3), cancel(1), cancel(3), cancel(77))
+        boss.say(job(2), job(3), cancel(1), cancel(3), cancel(77), cancel(1))
         time.sleep(0.1)
         decoding.gate.set()
         wait_for(lambda: decoding.done == 3, "another one to be decoded")
         model.gate.set()
-        assert [frame.number for frame in boss.hear(2)] == [0, 2]
+        said = boss.hear(4)
+        assert {frame.number for frame in said if frame.kind is Kind.DROPPED} == {1, 3}
+        assert [frame.number for frame in said if frame.kind is Kind.ANSWER] == [0, 2]
         boss.say(job(4))
         assert [frame.number for frame in boss.hear(1)] == [4]
         # One was decoded, and left out of the run; the other was not even decoded.
@@ -115,6 +121,51 @@ def test_who_cannot_be_decoded_fails_alone(model_folder: Path, held: HeldOn) -> 
         boss.start(start_in(model_folder))
         boss.say(job(1), job(2, data=b"no image"))
         assert {frame.number: frame.kind for frame in boss.hear(2)} == {1: Kind.ANSWER, 2: Kind.PROBLEM}
+
+
+def test_a_device_of_which_all_runs_fail_is_left_to_another_worker(
+    model_folder: Path, held: HeldOn, caplog: pytest.LogCaptureFixture
+) -> None:
+    with at_work(held) as (boss, thread):
+        boss.start(start_in(model_folder))
+        (model,) = held.models
+        # It may fail now and then.
+        fails = [*[True] * (MOST_FAILED - 1), False, *[True] * MOST_FAILED]
+        for number, failing in enumerate(fails):
+            model.failing = failing
+            boss.say(job(number))
+            (said,) = boss.hear(1)
+            assert (said.kind, said.number) == (Kind.FAILURE if failing else Kind.ANSWER, number)
+        assert boss.hear(1) == []
+        thread.join(30)
+        assert not thread.is_alive()
+    assert f"{MOST_FAILED} runs in a row have failed" in caplog.text
+
+
+def test_images_that_the_network_has_no_answer_for_are_no_fault_of_the_device(
+    tmp_path: Path, held: HeldOn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable(*_: object, **__: object) -> None:
+        raise UnusableScoresError
+
+    with at_work(held) as (boss, _):
+        boss.start(start_in(write_model(tmp_path)))
+        with monkeypatch.context() as patch:
+            patch.setattr(held.models[0], "predict", unusable)
+            for number in range(MOST_FAILED + 1):
+                boss.say(job(number))
+                assert [frame.kind for frame in boss.hear(1)] == [Kind.FAILURE]
+        boss.say(job(77))
+        assert [frame.kind for frame in boss.hear(1)] == [Kind.ANSWER]
+
+
+def test_it_ends_when_nobody_hears_its_answers(model_folder: Path, held: HeldOn) -> None:
+    with at_work(held) as (boss, thread):
+        boss.start(start_in(model_folder))
+        boss.socket.shutdown(socket.SHUT_RD)
+        boss.say(job(0))
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_it_ends_when_the_service_hangs_up(model_folder: Path, held: HeldOn, decoding: Decoding) -> None:

@@ -106,6 +106,8 @@ def test_the_server_tells_who_goes_where_it_can() -> None:
 class OnePlace:
     """A pool that keeps what it is given."""
 
+    ready = True
+
     def __init__(self) -> None:
         self.dropped: list[object] = []
         self.done: Callable[[Outcome], object] | None = None

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import orjson
 import pytest
@@ -21,7 +21,7 @@ from galaxytree.views import Views
 
 MAX_BATCH = 8
 ROOM = AHEAD * MAX_BATCH
-RUNNING = Running(CPU, "for the test", "fp32", "for the test", MAX_BATCH, ("scores",))
+RUNNING = Running(CPU, "for the test", "fp32", "for the test", MAX_BATCH, ("scores",), wide=True)
 
 
 class Puppet:
@@ -32,6 +32,7 @@ class Puppet:
         sock.settimeout(10)
         self._reader = FrameReader()
         self.heard: list[Frame] = []
+        self.start: Start | None = None
         self.ended = False
         if first is not None:
             self.say(first)
@@ -46,20 +47,30 @@ class Puppet:
         self.ended = True
 
     async def hear(self, count: int) -> list[Frame]:
-        """Wait until it has been sent so many jobs or cancellations; return them all."""
-
-        def listen() -> None:
-            while len(self.heard) < count:
-                self.heard += [
-                    frame for frame in self._reader.feed(self.socket.recv(65536)) if frame.kind is not Kind.START
-                ]
-
-        await asyncio.to_thread(listen)
+        """Wait until it has been sent so many jobs or cancellations, and no more; return them all."""
+        await self.hear_at_least(count)
         assert len(self.heard) == count
         return self.heard
 
+    async def hear_at_least(self, count: int) -> None:
+        """Wait until it has been sent so many jobs or cancellations."""
+
+        def listen() -> None:
+            while len(self.heard) < count or self.start is None:
+                for frame in self._reader.feed(self.socket.recv(65536)):
+                    if frame.kind is Kind.START:
+                        self.start = Start(**orjson.loads(frame.body))
+                    else:
+                        self.heard.append(frame)
+
+        await asyncio.to_thread(listen)
+
     async def answer(self, *numbers: int) -> None:
         self.say(*(Frame(Kind.ANSWER, number, body=b"%d" % number) for number in numbers))
+        await settled()
+
+    async def let_go(self, *numbers: int) -> None:
+        self.say(*(Frame(Kind.DROPPED, number) for number in numbers))
         await settled()
 
 
@@ -93,7 +104,7 @@ class Stage:
         self.outcomes: dict[str, Outcome] = {}
         # What each worker that is still to be started says first; nothing if it ends at once.
         self.first: list[Frame | OSError | None] = []
-        start = Start(None, "cpu", "auto", 1, MAX_BATCH, 100, cores)
+        start = Start(None, "auto", "auto", 1, MAX_BATCH, 100, cores, "this model")
         self.pool = Pool(start, self._start, self.failures.append, seconds, 3)
 
     def _start(self, sock: socket.socket) -> Puppet:
@@ -246,11 +257,12 @@ def test_who_goes_is_forgotten_and_the_worker_told() -> None:
         await puppet.hear(ROOM)
         # This one still waits here, and is never given out.
         stage.pool.drop(entries[ROOM])
-        # In the place of this one the last comes.
         stage.pool.drop(entries[0])
-        said = {frame.kind: frame for frame in (await puppet.hear(ROOM + 2))[ROOM:]}
-        assert said[Kind.JOB].body == f"image-{ROOM + 1}".encode()
-        assert said[Kind.CANCEL].number == puppet.heard[0].number
+        said = (await puppet.hear(ROOM + 1))[-1]
+        assert (said.kind, said.number) == (Kind.CANCEL, puppet.heard[0].number)
+        # In its place the last comes, once the worker has let go of it.
+        await puppet.let_go(said.number)
+        assert jobs((await puppet.hear(ROOM + 2))[-1:]) == [f"image-{ROOM + 1}"]
         # What a worker says of it all the same is for nobody.
         await puppet.answer(*(frame.number for frame in puppet.heard))
         assert set(stage.outcomes) == set(stage.names(ROOM + 2)) - {"image-0", f"image-{ROOM}"}
@@ -260,6 +272,44 @@ def test_who_goes_is_forgotten_and_the_worker_told() -> None:
         assert jobs((await puppet.hear(ROOM + 3))[-1:]) == ["next"]
 
     play(scene, cores=1)
+
+
+def test_those_who_come_and_go_do_not_pile_up_at_a_worker() -> None:
+    async def scene(stage: Stage) -> None:
+        (puppet,) = stage.puppets
+        for _ in range(5):
+            for entry in stage.submit(*stage.names(ROOM)):
+                stage.pool.drop(entry)
+            await settled()
+        stage.submit("stays")
+        # So many are there, and it was told that nobody waits for them.
+        given = [frame.number for frame in (await puppet.hear(2 * ROOM))[:ROOM]]
+        assert {frame.kind for frame in puppet.heard[:ROOM]} == {Kind.JOB}
+        assert [frame.number for frame in puppet.heard[ROOM:] if frame.kind is Kind.CANCEL] == given
+        # Some it lets go, and for others it is too late: each makes room.
+        await puppet.let_go(given[0])
+        assert jobs((await puppet.hear(2 * ROOM + 1))[-1:]) == ["stays"]
+        puppet.say(Frame(Kind.FAILURE, given[1], body=b"too late"))
+        await puppet.answer(puppet.heard[-1].number, *given[2:])
+        assert list(stage.outcomes) == ["stays"]
+        assert not any(worker.entries or worker.load for worker in stage.pool._workers)
+
+    play(scene, cores=1)
+
+
+def test_who_had_gone_when_their_worker_died_is_not_given_out_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(stage: Stage) -> None:
+        _, gone = stage.submit("stays", "gone")
+        await stage.puppets[0].hear(2)
+        stage.pool.drop(gone)
+        await stage.replace(stage.puppets[0])
+        assert jobs(await stage.puppets[1].hear(1)) == ["stays"]
+        await stage.puppets[1].answer(stage.puppets[1].heard[0].number)
+        stage.submit("next")
+        assert jobs(await stage.puppets[1].hear(2)) == ["stays", "next"]
+
+    play(scene, cores=1)
+    assert "a worker died with 1 images, and is replaced" in caplog.text
 
 
 def test_who_waits_too_long_is_told_and_the_worker_too() -> None:
@@ -289,23 +339,42 @@ def test_who_waits_too_long_is_told_and_the_worker_too() -> None:
     play(scene, cores=1, seconds=0.6)
 
 
-def test_a_worker_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_hangs_is_replaced_though_others_serve_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.pool.HANGS_SECONDS", 0.3)
+    monkeypatch.setattr("app.pool.WATCH_SECONDS", 0.05)
 
     async def scene(stage: Stage) -> None:
-        # Each is dropped when its time is over, and yet the worker has been silent since the first.
-        for name in ("one", "two"):
-            stage.submit(name)
-            await until(lambda name=name: name in stage.outcomes)
-            assert isinstance(stage.outcomes[name], DeadlineExceededError)
+        # It has all that it may have, and nobody waits for that any more.
+        entries = stage.submit(*stage.names(2 * ROOM))
+        hanging, good = stage.puppets
+        await good.hear(ROOM)
+        await good.answer(*(frame.number for frame in good.heard))
+        for entry in entries:
+            stage.pool.drop(entry)
+        await until(lambda: len(stage.puppets) == 3)
+        assert hanging.socket.fileno() == -1
+        assert good.socket.fileno() != -1
+
+    play(scene, seconds=0.2)
+
+
+def test_a_worker_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pool.HANGS_SECONDS", 0.35)
+    monkeypatch.setattr("app.pool.WATCH_SECONDS", 0.05)
+
+    async def scene(stage: Stage) -> None:
+        # It is silent since the first, which is dropped when its time is over; the other one still has some.
+        stage.submit("one")
+        await until(lambda: "one" in stage.outcomes)
+        assert isinstance(stage.outcomes["one"], DeadlineExceededError)
+        stage.submit("two")
         await until(lambda: len(stage.puppets) == 2)
-        stage.submit("more")
         (heard,) = await stage.puppets[1].hear(1)
         await stage.puppets[1].answer(heard.number)
-        await until(lambda: "more" in stage.outcomes)
-        assert not isinstance(stage.outcomes["more"], Exception)
+        await until(lambda: "two" in stage.outcomes)
+        assert isinstance(stage.outcomes["two"], Answered)
 
-    play(scene, cores=1, seconds=0.2)
+    play(scene, cores=1, seconds=0.3)
 
 
 def test_what_a_worker_had_that_died_others_get_one_by_one() -> None:
@@ -329,6 +398,27 @@ def test_what_a_worker_had_that_died_others_get_one_by_one() -> None:
 
     stage = play(scene, cores=1)
     assert stage.failures == []
+
+
+def test_who_was_with_a_worker_that_died_is_not_kept_waiting_by_those_who_come_all_the_time() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.first = [OSError("no room for another process")] * 100
+        one, two = stage.puppets
+        stage.submit(*stage.names(3 * ROOM))
+        lost = set(jobs(await one.hear(ROOM)))
+        one.socket.close()
+        await two.hear(ROOM)
+        answered = 0
+        while not lost <= set(stage.outcomes):
+            assert answered < 4 * ROOM, "they wait for ever"
+            # Whoever got an answer sends the next image.
+            stage.submit(f"another-{answered}")
+            await two.answer(two.heard[answered].number)
+            answered += 1
+            await two.hear_at_least(answered + 1)
+        assert all(isinstance(stage.outcomes[name], Answered) for name in lost)
+
+    play(scene)
 
 
 def test_only_who_has_brought_down_two_workers_gets_no_answer(caplog: pytest.LogCaptureFixture) -> None:
@@ -378,16 +468,77 @@ def test_a_service_goes_on_without_a_worker_that_cannot_be_replaced(caplog: pyte
         await one.hear(1)
         await two.hear(1)
         one.socket.close()
-        await until(lambda: not stage.first and not stage.pool._restarts)
-        assert stage.failures == []
+        await until(lambda: not stage.first)
+        assert stage.pool.ready
         await two.answer(two.heard[0].number)
         await two.hear(2)
         await two.answer(two.heard[1].number)
         assert all(isinstance(outcome, Answered) for outcome in stage.outcomes.values())
         assert len(stage.outcomes) == 2
 
-    play(scene)
+    stage = play(scene)
     assert "a worker could not be replaced: no room for another process" in caplog.text
+    assert stage.failures == []
+
+
+def test_it_is_tried_again_to_replace_a_worker_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pool.RETRY_SECONDS", (0.05, 0.2))
+
+    async def scene(stage: Stage) -> None:
+        clock = asyncio.get_running_loop().time
+        stage.first = [OSError("no room"), refused("DeviceRefusedError", "no memory"), OSError("no room"), None]
+        stage.submit("waits")
+        await stage.puppets[0].hear(1)
+        began = clock()
+        await stage.replace(stage.puppets[0])
+        await until(lambda: not stage.first)
+        assert not stage.pool.ready
+        await until(lambda: stage.pool.ready)
+        assert clock() - began >= 0.05 + 0.1 + 0.2 + 0.2
+        # Who was with it is served by the new one.
+        (waiting,) = await stage.puppets[-1].hear(1)
+        await stage.puppets[-1].answer(waiting.number)
+        assert isinstance(stage.outcomes["waits"], Answered)
+
+    assert play(scene, cores=1).failures == []
+
+
+def test_a_worker_that_says_nothing_while_it_starts_is_one_that_cannot_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.worker_link.START_SECONDS", 0.2)
+
+    async def scene(stage: Stage) -> None:
+        stage.first = [Frame(Kind.CANCEL)]
+        await stage.replace(stage.puppets[0])
+        # Until that shows, it is as if the one that died were replaced at once.
+        assert stage.pool.ready
+        await until(lambda: not stage.pool.ready)
+        await until(lambda: stage.pool.ready)
+        assert [puppet.ended for puppet in stage.puppets] == [True, True, False]
+
+    assert play(scene, cores=1).failures == []
+    assert "a worker could not be replaced: a worker was not ready within 0.2 s" in caplog.text
+
+
+def test_all_workers_run_what_the_first_one_runs() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.replace(stage.puppets[1])
+        starts = []
+        for puppet in stage.puppets[:1] + stage.puppets[2:]:
+            await puppet.hear(0)
+            starts.append(puppet.start)
+        first, *others = starts
+        assert first == Start(None, "auto", "auto", 1, MAX_BATCH, 100, 2, "this model")
+        assert others == [Start(None, "cpu", "fp32", 1, MAX_BATCH, 100, 2, "this model", wide=True)]
+
+    play(scene)
+
+
+def test_on_a_gpu_a_new_worker_runs_there_too() -> None:
+    start = Start(None, "auto", "auto", 1, MAX_BATCH, 100, 2)
+    on_cuda = start.like(replace(RUNNING, provider=CUDA, wide=False))
+    assert (on_cuda.device, on_cuda.precision, on_cuda.wide) == ("cuda", "fp32", False)
 
 
 @pytest.mark.parametrize(
@@ -398,9 +549,14 @@ def test_a_service_goes_on_without_a_worker_that_cannot_be_replaced(caplog: pyte
         (OSError("no room"), "no room"),
     ],
 )
-def test_without_any_worker_the_service_ends(first: Frame | OSError | None, says: str) -> None:
+def test_without_any_worker_for_a_while_the_service_ends(
+    monkeypatch: pytest.MonkeyPatch, first: Frame | OSError | None, says: str
+) -> None:
+    monkeypatch.setattr("app.pool.RETRY_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr("app.pool.WITHOUT_SECONDS", 0.1)
+
     async def scene(stage: Stage) -> None:
-        stage.first = [first]
+        stage.first = [first] * 1000
         stage.submit("waits")
         await stage.puppets[0].hear(1)
         stage.puppets[0].socket.close()
@@ -408,6 +564,8 @@ def test_without_any_worker_the_service_ends(first: Frame | OSError | None, says
         (failure,) = stage.failures
         assert failure.startswith("no worker is left, and none can be started (")
         assert says in failure
+        assert len(stage.first) < 1000 - 2
+        assert not stage.pool._restarts
 
     # What waits is told when the pool is closed.
     assert isinstance(play(scene, cores=1).outcomes["waits"], InternalError)
@@ -453,6 +611,36 @@ def test_a_first_worker_that_does_not_come_up_is_the_end(first: Frame | None, er
         # No other one was started.
         assert [puppet.ended for puppet in stage.puppets] == [True]
         await stage.pool.close()
+
+    asyncio.run(whole())
+
+
+def test_no_worker_is_left_behind_where_another_one_does_not_come_up() -> None:
+    async def whole() -> None:
+        stage = Stage(cores=3)
+        # The last one is still starting.
+        stage.first = [READY, refused("ModelRefusedError", "no good"), Frame(Kind.CANCEL)]
+        with pytest.raises(ModelRefusedError, match="no good"):
+            await stage.pool.open()
+        assert [puppet.ended for puppet in stage.puppets] == [False, True, True]
+        await stage.pool.close()
+        assert stage.puppets[0].ended
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_no_worker_is_left_behind_where_the_start_is_given_up(ready: int) -> None:
+    async def whole() -> None:
+        stage = Stage(cores=3)
+        stage.first = [READY] * ready + [Frame(Kind.CANCEL)] * 3
+        opening = asyncio.ensure_future(stage.pool.open())
+        await until(lambda: len(stage.puppets) == (3 if ready else 1))
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await stage.pool.close()
+        assert all(puppet.ended for puppet in stage.puppets)
 
     asyncio.run(whole())
 

@@ -1,16 +1,19 @@
 """In which precision the network computes: what is set, what the model has, and what is said of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from app.devices import Device
+from app.loading import load_model
 from app.model import Model, Precision, choose_precision
 from app.model_folder import ModelFolder
 from app.providers import CPU, CUDA
 from app.refusals import DeviceRefusedError, ModelRefusedError
 from app.settings import Settings
+from app.starting import start_of
 from galaxytree.card import INT8_FILE, MOST_RISE, sha256_of
 from tests.galaxies import png
 from tests.servers import refusal, serving, threaded
@@ -108,9 +111,10 @@ def test_on_a_gpu_it_is_fp32_or_refused(good: Path) -> None:
 
 def test_all_cores_are_used_where_that_is_faster_only(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ModelFolder.open(model_folder)
+    first = start_of(Settings(model=model_folder, workers=2))
     for faster in (True, False):
         monkeypatch.setattr(Model, "_seconds", lambda _, alone, faster=faster: 1.0 if alone is faster else 2.0)
-        model = Model(folder, ON_CPU, 2)
-        model.warm_up(2)
-        assert (model._wide_session is not None) is faster
-    assert Model(folder, ON_CPU, 1)._wide_session is None
+        assert load_model(folder, ON_CPU, first).wide is faster
+        # Who starts beside others doesn't try for itself.
+        assert load_model(folder, ON_CPU, replace(first, wide=not faster)).wide is not faster
+    assert not load_model(folder, ON_CPU, replace(first, cores=1)).wide

@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from galaxytree.card import CARD_FILE
 from tests.galaxies import jpeg
 from tests.servers import PATIENCE_SECONDS, Process, children, environment, is_running, serving, wait_for
+from tests.tiny_model import write_model
 
 WORKERS = 2
 
@@ -47,6 +49,26 @@ def test_a_worker_that_is_killed_under_load_costs_nobody_an_answer(model_folder:
         assert len(workers_of(process)) == WORKERS
         assert process.log.count("a worker died with") == killed
         assert process.log.count("a worker ended with status -9") == killed
+        assert process.stop() == 0
+
+
+def test_no_other_model_is_served_in_place_of_one_that_was_changed_meanwhile(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", int8_rise=0.0)
+    card = (folder / CARD_FILE).read_bytes()
+    with serving(tmp_path / "log", model=str(folder), workers="1") as process:
+        asked = {"url": f"{process.url}/classify", "content": jpeg()}
+        before = httpx.post(**asked).json()
+        write_model(folder, factor=3.0, int8_rise=0.0)
+        os.kill(children(process.popen.pid)[0], signal.SIGKILL)
+        wait_for(lambda: "a worker could not be replaced: the model in" in process.log, "a try to replace it")
+        # Meanwhile there is no waiting for it.
+        for answer in (httpx.get(f"{process.url}/health/ready"), httpx.post(**asked)):
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert answer.headers["Retry-After"] == "1"
+        write_model(folder, int8_rise=0.0)
+        assert (folder / CARD_FILE).read_bytes() == card
+        wait_for(lambda: httpx.get(f"{process.url}/health/ready").is_success, "another try")
+        assert httpx.post(**asked).json() == before
         assert process.stop() == 0
 
 
@@ -92,7 +114,7 @@ def test_a_worker_that_cannot_be_loaded_is_the_end(model_folder: Path, tmp_path:
         check=False,
     )
     assert ended.returncode == 2, ended
-    assert "Error: a worker ended before it was ready: its last words are in the log" in ended.stderr
+    assert "Error: a worker ended before it was ready: the log may say why" in ended.stderr
     assert "a worker ended with status" in ended.stderr
 
 

@@ -217,6 +217,18 @@ def test_one_signal_is_enough_where_a_run_hangs(model_folder: Path, tmp_path: Pa
         assert not is_running(worker)
 
 
+def test_one_signal_is_enough_where_a_worker_hangs_in_its_start(model_folder: Path, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "log", until="running on http", model=str(model_folder), workers="1") as process,
+        stopped(process) as worker,
+    ):
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(15) == 0
+        assert "ending a worker that is still busy" in process.log
+        assert "Traceback" not in process.log
+        assert not is_running(worker)
+
+
 def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
     code = (
         "import logging, threading\nfrom app.ending import end_without_stragglers\nlogging.basicConfig()\n"

@@ -1,6 +1,7 @@
 """A worker at the other end of a socket: what it makes of what comes, and when."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -10,16 +11,23 @@ import app.worker
 from app.batching import Entry, decode
 from app.engine import Engine
 from app.frames import Frame, Kind
+from app.model_folder import ModelFolder
 from app.providers import CPU
 from app.starting import Running, Start
+from galaxytree.card import INT8_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.schemas import Classification
 from tests.app.workers import IMAGE, Boss, at_work, cancel, job, start_in
 from tests.servers import Held, wait_for
+from tests.tiny_model import write_model
 
 
 def numbers(frames: list[Frame]) -> list[int]:
     assert {frame.kind for frame in frames} <= {Kind.ANSWER}
     return [frame.number for frame in frames]
+
+
+def kinds(frames: list[Frame]) -> list[tuple[Kind, int]]:
+    return [(frame.kind, frame.number) for frame in frames]
 
 
 def hold(boss: Boss, held: Held, start: Start) -> None:
@@ -40,6 +48,8 @@ def test_it_says_what_it_runs(model_folder: Path) -> None:
         assert (running.precision, running.why_precision) == ("fp32", "the model has no int8 file")
         assert running.max_batch == 8
         assert list(running.outputs) == ["scores"]
+        # Of one core.
+        assert running.wide is False
 
 
 def test_a_start_that_is_refused_is_told(tmp_path: Path) -> None:
@@ -51,6 +61,31 @@ def test_a_start_that_is_refused_is_told(tmp_path: Path) -> None:
         assert "there is no model in" in refusal["detail"]
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_another_model_than_the_service_s_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path, int8_rise=0.0)
+    start = replace(start_in(tmp_path), identity=ModelFolder.open(tmp_path).identity)
+    with at_work() as (boss, _):
+        assert boss.start(start).kind is Kind.READY
+    # Only its int8 file is another one, by another card.
+    card = ModelCard.read(tmp_path)
+    assert card.int8 is not None
+    (tmp_path / INT8_FILE).write_bytes(b"another one")
+    int8 = card.int8.model_copy(update={"sha256": sha256_of(tmp_path / INT8_FILE)})
+    card.model_copy(update={"int8": int8}).write(tmp_path)
+    with at_work() as (boss, _):
+        said = boss.start(start)
+        assert said.kind is Kind.REFUSED
+        assert "is another one than when the service started" in orjson.loads(said.body)["detail"]
+
+
+def test_only_the_file_that_it_runs_is_read(tmp_path: Path) -> None:
+    write_model(tmp_path, int8_rise=0.0)
+    (tmp_path / MODEL_FILE).write_bytes(b"damaged")
+    for precision, kind in (("int8", Kind.READY), ("fp32", Kind.REFUSED)):
+        with at_work() as (boss, _):
+            assert boss.start(replace(start_in(tmp_path), precision=precision)).kind is kind
 
 
 def test_it_answers(model_folder: Path) -> None:
@@ -104,10 +139,32 @@ def test_nobody_waits_for_who_has_gone(model_folder: Path) -> None:
     held = Held()
     with at_work(held) as (boss, _):
         hold(boss, held, start_in(model_folder))
-        boss.say(job(1), job(2, 8), job(3), cancel(2), cancel(77), cancel(0))
+        boss.say(job(1), job(2, 8), job(3), cancel(2), cancel(77), cancel(0), cancel(2))
         held.models[0].gate.set()
-        assert numbers(boss.hear(3)) == [0, 1, 3]
+        # For one it was too late; each is told of once.
+        assert kinds(boss.hear(4)) == [
+            (Kind.ANSWER, 0), (Kind.DROPPED, 2), (Kind.ANSWER, 1), (Kind.ANSWER, 3)
+        ]  # fmt: skip
         assert held.models[0].batches == [1, 2]
+
+
+def test_who_goes_while_their_batch_is_decoded_is_not_scored(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, late = Held(), [cancel(1), cancel(2)]
+    with at_work(held) as (boss, _):
+
+        def slow_decode(engine: Engine, entries: Sequence[Entry]) -> list[Frame]:
+            told = decode(engine, entries)
+            boss.say(*late)
+            late.clear()
+            return told
+
+        monkeypatch.setattr(app.worker, "decode", slow_decode)
+        boss.start(start_in(model_folder))
+        boss.say(job(0), job(1), job(2, data=b"no image"), job(3))
+        assert kinds(boss.hear(4)) == [(Kind.PROBLEM, 2), (Kind.DROPPED, 1), (Kind.ANSWER, 0), (Kind.ANSWER, 3)]
+        assert held.models[0].batches == [1, 1]
 
 
 def test_what_comes_while_others_are_decoded_goes_along(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
