@@ -56,7 +56,7 @@ class Admission:
             If the service is too full already for an image with so many views.
         """
         if self.full(views, bulk=bulk):
-            raise self._overloaded()
+            raise self._overloaded(views, 1)
         return Visit(self, views, bulk=bulk)
 
     def take(self, *, images: int = 0, count: int = 0, bulk: bool = False) -> None:
@@ -68,7 +68,7 @@ class Admission:
             If a bound would be crossed; nothing is added then.
         """
         if self._beyond(images, count, bulk=bulk):
-            raise self._overloaded()
+            raise self._overloaded(images, count)
         self.images += images
         self.bytes += count
 
@@ -77,12 +77,17 @@ class Admission:
         self.images -= images
         self.bytes -= count
 
-    def _overloaded(self) -> OverloadedError:
-        msg = (
-            "As many images, each counted once a view, or as many bytes of images, are in service as are held at a "
-            f"time; try again in {self._retry_after_seconds} s."
-        )
-        return OverloadedError(msg, self._retry_after_seconds)
+    def _overloaded(self, images: int, count: int) -> OverloadedError:
+        if self.bytes + count > self.max_bytes:
+            what, setting = "bytes of images", "queue_bytes"
+        elif self._beyond(images, count, bulk=False):
+            what, setting = "images, each counted once a view,", "queue_images"
+        else:
+            # For others there would be room.
+            what, setting = "images, each counted once a view, as bulk requests are let in beside,", "bulk_share"
+        seconds = self._retry_after_seconds
+        msg = f"As many {what} are in service as are held at a time ({setting}); try again in {seconds} s."
+        return OverloadedError(msg, seconds)
 
 
 class Visit:
