@@ -15,6 +15,7 @@ from app.providers import CPU, CUDA, cores
 from app.refusals import DeviceRefusedError, ModelRefusedError
 from galaxytree.card import MOST_RISE
 from galaxytree.decision_tree import InconsistentScoresError
+from galaxytree.instructions import EXACT_SUMS, dot_product
 from galaxytree.predictions import Predictions
 
 _TRIED = 5
@@ -167,24 +168,32 @@ def choose_precision(asked: Precision, folder: ModelFolder, device: Device) -> t
     DeviceRefusedError
         If it is asked for on a GPU.
     """
-    int8 = folder.card.int8
-    if asked == "fp32":
-        return "fp32", "it was asked for"
+    if asked == "auto":
+        obstacle = _int8_obstacle(folder, device)
+        reason = f"on a CPU it is faster, and the card says that it raises the RMSE by at most {MOST_RISE}"
+        return ("fp32", obstacle) if obstacle else ("int8", reason)
     if asked == "int8":
-        if int8 is None:
+        if folder.card.int8 is None:
             msg = f"precision=int8 was asked for, but {folder.path} has no int8 file: make it with `python -m training "
             raise ModelRefusedError(msg + "quantise`, or set precision=auto")
         if device.provider != CPU:
             msg = "precision=int8 was asked for, but it is for CPUs: set precision=auto, or device=cpu"
             raise DeviceRefusedError(msg)
-        return "int8", "it was asked for"
+    return asked, "it was asked for"
+
+
+def _int8_obstacle(folder: ModelFolder, device: Device) -> str | None:
+    """Say why int8 is not to be used where it is not asked for, or None."""
+    int8 = folder.card.int8
     if device.provider != CPU:
-        return "fp32", "int8 is for CPUs"
+        return "int8 is for CPUs"
     if int8 is None:
-        return "fp32", "the model has no int8 file"
+        return "the model has no int8 file"
     if not int8.by_default:
-        return "fp32", f"the card doesn't say that int8 raises the RMSE by at most {MOST_RISE}"
-    return "int8", f"on a CPU it is faster, and the card says that it raises the RMSE by at most {MOST_RISE}"
+        return f"the card doesn't say that int8 raises the RMSE by at most {MOST_RISE}"
+    if dot_product() is None:
+        return "int8 gains little on this CPU, which has no instructions for it (VNNI, or ARM's dot product)"
+    return None
 
 
 def _session(data: bytes, folder: ModelFolder, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
@@ -194,6 +203,9 @@ def _session(data: bytes, folder: ModelFolder, device: Device, threads: int) -> 
     # Threads wait awake for their part of a run, which is fast, and for a moment after it, in which who sends one image
     # after another finds them so. Then they are to leave the cores.
     options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
+    # Else a CPU without instructions for them would cut off sums of integers, which nobody measured.
+    if dot_product() is None:
+        options.add_session_config_entry(*EXACT_SUMS)
     # No checksum covers weights in other files. ONNX Runtime would look for them where the process happens to run; let
     # it look in a "folder" that is a file, and so holds none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.file))

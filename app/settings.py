@@ -46,8 +46,8 @@ class Settings(BaseSettings):
         Literal["auto", "fp32", "int8"],
         Field(
             title="Precision",
-            description="In which the network computes. int8 is for CPUs, and more than twice as fast; auto takes it "
-            "there if the model has it and its card says that it costs next to no accuracy",
+            description="In which the network computes. int8 is for CPUs, and faster; auto takes it there if the CPU "
+            "has instructions for it, the model has it and its card says that it costs next to no accuracy",
         ),
     ] = "auto"
     views: Annotated[

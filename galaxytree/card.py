@@ -15,7 +15,7 @@ INT8_FILE = "model.int8.onnx"
 
 MOST_RISE = 0.0003
 """The most by which quantisation may raise the RMSE on the validation split (a share, 0 to 1) for the int8 file to be
-the one that is used on CPUs without being asked for."""
+the one that is used without being asked for, on CPUs that have instructions for it."""
 
 SHIPPED_MODEL = "galaxytree-lite2"
 """Name of the model that ships with galaxytree, and of its folder; others may lie beside it."""
@@ -34,11 +34,16 @@ class Int8(BaseModel):
     metrics: Annotated[
         dict[str, Any], Field(description="Figures on the validation split, and the command they come from")
     ]
-    provenance: Annotated[dict[str, Any], Field(description="Images it was calibrated on, method, settings, versions")]
+    provenance: Annotated[
+        dict[str, Any], Field(description="Images it was calibrated on, method, settings, machine, versions")
+    ]
 
     @property
     def by_default(self) -> bool:
-        """Whether the int8 file is to be used on CPUs without being asked for: a known rise, `MOST_RISE` at most."""
+        """Whether the int8 file is accurate enough to be used without being asked for, on CPUs that are made for it.
+
+        That is a known rise, `MOST_RISE` at most. Which CPUs these are says `galaxytree.instructions.dot_product`.
+        """
         return self.rmse_rise is not None and self.rmse_rise <= MOST_RISE
 
 

@@ -176,7 +176,9 @@ def export_command(**given: Any) -> None:  # noqa: ANN401
     settings = settings_from(ExportSettings, given)
     with _explaining():
         card = export(settings, _galaxies(settings.data))
-    click.echo(f"{card.name} {card.version}: RMSE {card.metrics.get('rmse')}, sha256 {card.sha256}")
+    rmse = card.metrics.get("rmse")
+    shown = f"{rmse:.5f}" if isinstance(rmse, float) else rmse
+    click.echo(f"{card.name} {card.version}: RMSE {shown}, sha256 {card.sha256}")
     click.echo(f"Its int8 file, for CPUs: python -m training quantise {settings.models / settings.name}")
 
 
@@ -198,8 +200,8 @@ def quantise_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
         return
     used = "by default" if int8.by_default else "by choice only"
     click.echo(
-        f"{card.name} {card.version}, int8: RMSE {int8.metrics['rmse']}, {int8.rmse_rise:+.6f} to that of model.onnx "
-        f"(at most {MOST_RISE:+} to be used by default): used on CPUs {used}"
+        f"{card.name} {card.version}, int8: RMSE {int8.metrics['rmse']:.5f}, {int8.rmse_rise:+.6f} to that of "
+        f"model.onnx (at most {MOST_RISE:+} to be used by default): used on CPUs {used}"
     )
 
 

@@ -54,6 +54,8 @@ class Evaluation:
         What parts of the votes the error bars hold, as `training.coverage.coverage` says; None without error bars.
     flagged
         What part of the galaxies is flagged as out of domain; None where the model does not say it.
+    precision
+        Which of the model's files they are of; None where it was not a model's.
     caution
         What speaks against taking the figures for those of galaxies that were never trained on, if anything does.
     """
@@ -66,6 +68,7 @@ class Evaluation:
     views: int = 1
     coverage: dict[str, Any] | None = None
     flagged: float | None = None
+    precision: Precision | None = None
     caution: str | None = None
 
     @classmethod
@@ -169,7 +172,7 @@ def evaluate(
         msg = "the array file sets no galaxies aside for validation"
         raise ArrayFileError(msg)
     predictions = predict_onnx(path, galaxies.images, views)
-    evaluation = Evaluation.of(galaxies.tree, predictions, galaxies.votes, views)
+    evaluation = replace(Evaluation.of(galaxies.tree, predictions, galaxies.votes, views), precision=precision)
     if card.metrics.get("validation_sha256") != split_sha256(galaxies):
         caution = f"the card does not say that {card.name} was measured on these galaxies; it may be trained on them"
         evaluation = replace(evaluation, caution=caution)
@@ -189,6 +192,8 @@ def flagged(
         All of an array file.
     views : int
         1, or the mean over all 8 orientations.
+    precision : str
+        Which of the model's files.
 
     Returns
     -------

@@ -2,7 +2,8 @@
 
 It stays standard ONNX: tensors are quantised and dequantised around each convolution, and a runtime that knows how
 computes between the two in integers. Activations are unsigned, with one scale a tensor; weights are signed, with one
-scale an output channel. What comes after the convolutions is left as it is.
+scale an output channel; both take all the values there are, which asks for CPUs that sum their products in 32 bits
+(`galaxytree.instructions`). What comes after the convolutions is left as it is.
 
 References
 ----------
@@ -182,6 +183,9 @@ def _weight_scale(weights: Constant, bias: Constant, given: float) -> NDArray[np
 def _taken(node: onnx.NodeProto, shape: tuple[int, ...], mean: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean of what each weight is multiplied by, zeros of the padding included: in the weights' shape."""
     said = attributes(node)
+    if set(said.get("dilations", [1])) != {1}:
+        msg = f"the convolution {node.name or node.output[0]} is dilated, and what its weights take is not known then"
+        raise ValueError(msg)
     (top, left, bottom, right), (down, across), group = said["pads"], said["strides"], said["group"]
     padded = np.pad(mean, ((0, 0), (top, bottom), (left, right)))
     views = np.lib.stride_tricks.sliding_window_view(padded, shape[2:], axis=(1, 2))

@@ -10,21 +10,30 @@ from onnx import helper
 
 from training.graph import Graph, attributes
 
+# Of pictures [N, channels, height, width].
+_RANK = 4
 _SPACE = {(2, 3), (-2, -1)}
 _SLICED = ("starts", "ends", "axes", "steps")
 
 
 def lean(model: onnx.ModelProto) -> None:
     """Rewrite an exported graph in place; what it computes stays the same, to rounding."""
-    graph = Graph(model.graph)
+    graph, ranks = Graph(model.graph), _ranks(model)
     for node in list(graph.nodes):
         if node.op_type == "Slice":
             _cut_at_once(graph, node)
         elif node.op_type == "Div":
             _scale_at_once(graph, node)
         elif node.op_type == "ReduceMean":
-            _pool(graph, node)
+            _pool(graph, node, ranks.get(node.input[0]))
     graph.close()
+
+
+def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the number of axes of each tensor of which it is known."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    kinds = {each.name: each.type.tensor_type for each in (*graph.input, *graph.value_info, *graph.output)}
+    return {name: len(kind.shape.dim) for name, kind in kinds.items() if kind.HasField("shape")}
 
 
 def _cut_at_once(graph: Graph, node: onnx.NodeProto) -> None:
@@ -37,7 +46,8 @@ def _cut_at_once(graph: Graph, node: onnx.NodeProto) -> None:
     if not len(one) == len(other) == len(_SLICED):
         return
     starts, ends, axes, steps = (np.concatenate(both) for both in zip(one, other, strict=True))
-    if len(set(axes.tolist())) < len(axes):
+    # Axes may be counted from either end. Without the number of them, which says where both meet, they are not alike.
+    if len(set(axes.tolist())) < len(axes) or axes.min() < 0 <= axes.max():
         return
     parts = zip(_SLICED, (starts, ends, axes, steps), strict=True)
     names = [graph.constant(f"{node.output[0]}.{name}", value) for name, value in parts]
@@ -61,10 +71,10 @@ def _scale_at_once(graph: Graph, node: onnx.NodeProto) -> None:
     graph.replace(node, helper.make_node("DequantizeLinear", [cast.input[0], *names], [name], node.name))
 
 
-def _pool(graph: Graph, node: onnx.NodeProto) -> None:
+def _pool(graph: Graph, node: onnx.NodeProto, rank: int | None) -> None:
     """Take means over space by the operator for it, which ONNX Runtime has for the layout of its convolutions too."""
     axes = graph.value(node.input[1])
-    if axes is None or tuple(axes.tolist()) not in _SPACE:
+    if rank != _RANK or axes is None or tuple(axes.tolist()) not in _SPACE:
         return
     output = node.output[0]
     if attributes(node)["keepdims"]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from galaxytree.instructions import EXACT_SUMS, dot_product
 from galaxytree.predictions import AVERAGES
 from galaxytree.views import Views
 from training.arrays import Images
@@ -72,7 +73,11 @@ def predict_onnx(model: Path, images: Pixels, views: Views = 1) -> Predictions:
 
     Several views are averaged as the service averages them, of pictures that are turned as in `orientations`.
     """
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    # As the service computes too: figures are to be the file's, whatever the CPU.
+    if dot_product() is None:
+        options.add_session_config_entry(*EXACT_SUMS)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs() if output.name in AVERAGES]
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
     for batch in _batches(images):

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from galaxytree.card import CARD_FILE, INT8_FILE, Int8, ModelCard, sha256_of
 from galaxytree.decision_tree import InconsistentScoresError
+from galaxytree.instructions import dot_product
 from galaxytree.options import Options
 from training.arrays import ArrayFileError, Galaxies
 from training.describe import figures_on
@@ -110,7 +111,7 @@ def quantise(model: Path, galaxies: Galaxies, settings: QuantiseSettings) -> Mod
                 "data": galaxies.sha256,
                 "against_fp32": {"images": len(compared), "rms_difference": round(difference, 5)},
                 "commit": git_commit(),
-                "machine": machine(),
+                "machine": machine() | {"dot_product": dot_product()},
                 "versions": {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
             },
         )

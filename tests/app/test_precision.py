@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app import model as model_module
 from app.devices import Device
 from app.loading import load_model
 from app.model import Model, Precision, choose_precision
@@ -15,11 +16,19 @@ from app.refusals import DeviceRefusedError, ModelRefusedError
 from app.settings import Settings
 from app.starting import start_of
 from galaxytree.card import INT8_FILE, MOST_RISE, sha256_of
+from galaxytree.instructions import EXACT_SUMS, dot_product
 from tests.galaxies import png
 from tests.servers import refusal, serving, threaded
 from tests.tiny_model import write_model
 
+WITHOUT = "int8 gains little on this CPU, which has no instructions for it"
 ON_CPU, ON_CUDA = Device(CPU, "for the test"), Device(CUDA, "for the test")
+
+
+@pytest.fixture(autouse=True)
+def with_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the CPU what it takes, whatever the tests run on."""
+    monkeypatch.setattr(model_module, "dot_product", lambda: "VNNI")
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +65,37 @@ def test_what_is_chosen_and_why(
     assert metadata.get("precision", "fp32") == found
 
 
+@pytest.mark.parametrize(
+    ("asked", "found", "why"),
+    [("auto", "fp32", WITHOUT), ("int8", "int8", "it was asked for"), ("fp32", "fp32", "asked")],
+)
+def test_a_cpu_without_instructions_for_it_takes_int8_where_it_is_asked_for_and_sums_exactly(
+    good: Path, monkeypatch: pytest.MonkeyPatch, asked: Precision, found: str, why: str
+) -> None:
+    monkeypatch.setattr(model_module, "dot_product", lambda: None)
+    model = Model(ModelFolder.open(good), ON_CPU, 2, asked)
+    assert model.precision == found
+    assert why in model.why_precision
+    for session in (model._session, model._wide_session):
+        assert session.get_session_options().get_session_config_entry(EXACT_SUMS[0]) == EXACT_SUMS[1]
+    monkeypatch.undo()
+    if dot_product() is not None:
+        options = Model(ModelFolder.open(good), ON_CPU, 1, asked)._session.get_session_options()
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry(EXACT_SUMS[0])
+
+
 def test_the_service_says_which_and_why(good: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", model=str(good), workers="1") as process:
         said = httpx.get(f"{process.url}/model").json()
-        assert said["precision"] == "int8"
-        assert "it is faster" in said["precision_reason"]
+        # It runs in processes of its own, on the CPU as it is.
+        fast = dot_product() is not None
+        assert said["precision"] == ("int8" if fast else "fp32")
+        assert ("it is faster" if fast else WITHOUT) in said["precision_reason"]
         assert said["int8"]["rmse_rise"] == MOST_RISE
         assert httpx.post(f"{process.url}/classify", content=png()).is_success
-        assert "int8: on a CPU it is faster" in process.log
-        assert ", int8\n" in process.log
+        assert ("int8: on a CPU it is faster" if fast else f"fp32: {WITHOUT}") in process.log
+        assert f", {said['precision']}\n" in process.log
 
 
 def test_the_same_model_may_be_asked_for_in_full(good: Path) -> None:
@@ -84,6 +115,8 @@ def test_a_precision_that_does_not_exist(model_folder: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["auto", "int8"])
 def test_an_int8_file_that_is_damaged_is_refused_with_both_sums(tmp_path: Path, precision: str) -> None:
+    if precision == "auto" and dot_product() is None:
+        pytest.skip("this CPU has no instructions for int8, so that nobody reads the file")
     folder = write_model(tmp_path / "m", int8_rise=0.0)
     expected = sha256_of(folder / INT8_FILE)
     (folder / INT8_FILE).write_bytes((folder / INT8_FILE).read_bytes()[:-10])

@@ -50,14 +50,17 @@ def test_the_figures_are_json_that_any_program_reads(exported: Exported) -> None
 
     figures = json.loads(result.stdout, parse_constant=refuse)
     assert set(figures) == {
-        "rmse", "by_question", "by_column", "agreement", "galaxies", "views", "coverage", "flagged", "caution",
-        "other_views", "strange",
+        "rmse", "by_question", "by_column", "agreement", "galaxies", "views", "coverage", "flagged", "precision",
+        "caution", "other_views", "strange",
     }  # fmt: skip
+    assert figures["precision"] == "fp32"
     assert figures["coverage"] is None
     assert figures["strange"] == {}
     assert figures["caution"] is None
     assert figures["galaxies"] == 16
-    assert figures["rmse"] == pytest.approx(ModelCard.read(exported.folder).metrics["rmse"], abs=1e-5)
+    metrics = ModelCard.read(exported.folder).metrics
+    assert figures["rmse"] == pytest.approx(metrics["rmse"], abs=1e-12), "whoever rounds the two sees the same"
+    assert figures["other_views"][0]["rmse"] == pytest.approx(metrics["eight_views"]["rmse"], abs=1e-12)
     assert list(figures["by_column"]) == list(TREE.columns)
     assert figures["agreement"]["Q6"] == [1.0, 16]
     assert figures["agreement"]["Q11"] == [None, 0]

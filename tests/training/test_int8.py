@@ -138,6 +138,17 @@ def test_a_rectifier_that_does_not_end_at_0_is_kept() -> None:
     )
 
 
+def test_a_convolution_whose_weights_take_what_is_not_worked_out_is_refused() -> None:
+    model = network()
+    seen = seen_in(model, [pictures(8)])
+    deep = next(node for node in model.graph.node if node.output[0] == "b")
+    deep.attribute.append(helper.make_attribute("dilations", [1, 1]))
+    quantised(model, seen)
+    deep.attribute[-1].CopyFrom(helper.make_attribute("dilations", [1, 2]))
+    with pytest.raises(ValueError, match="the convolution b is dilated"):
+        quantised(model, seen)
+
+
 def test_what_rounded_weights_lose_is_taken_from_the_bias() -> None:
     model = network(outputs={"features": ["N", 4]})
     seen = seen_in(model, [pictures(64, 4)])

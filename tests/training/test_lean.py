@@ -51,6 +51,9 @@ def test_what_is_fused_says_the_same() -> None:
     ("changes", "stays"),
     [
         ({"columns": np.array([1]), "ten": np.array([8])}, "Slice"),
+        # Along the same axis, counted from either end; then along others, which is left alone too.
+        ({"columns": np.array([-3]), "ten": np.array([8])}, "Slice"),
+        ({"columns": np.array([-2])}, "Slice"),
         ({"offset": np.array(127.5, np.float32)}, "Div"),
         ({"offset": np.array(-1, np.float32)}, "Div"),
         ({"scale": np.array(100, np.float32)}, "Div"),
@@ -64,6 +67,46 @@ def test_what_would_not_be_the_same_stays(changes: dict[str, Any], stays: str) -
     assert operators(model).count(stays) == count
     for name, value in run(model, pictures(2)).items():
         np.testing.assert_allclose(value, before[name], rtol=0, atol=1e-6)
+
+
+def test_axes_that_are_both_counted_from_the_end_are_told_apart() -> None:
+    model = exported(rows=np.array([-3]), columns=np.array([-2]))
+    before = run(model, pictures(2))
+    lean(model)
+    assert operators(model).count("Slice") == 1
+    np.testing.assert_array_equal(run(model, pictures(2))["scaled"], before["scaled"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [([0, 3, -1], [-2, -1]), ([0, 3, 4, 3, -1], [-2, -1]), ([0, 3, 4, 3, -1], [2, 3])]
+)
+def test_means_of_what_is_no_picture_stay(shape: list[int], axes: list[int]) -> None:
+    constants: dict[str, Any] = {"shape": np.array(shape), "space": np.array(axes)}
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "shape"], ["shaped"]),
+        helper.make_node("ReduceMean", ["shaped", "space"], ["means"], keepdims=1),
+    ]
+    model = model_of(nodes, constants, {"means": ["N", *"abcd"[: len(shape) - 1]]})
+    before = run(model, pictures(2))
+    lean(model)
+    assert "ReduceMean" in operators(model)
+    np.testing.assert_array_equal(run(model, pictures(2))["means"], before["means"])
+
+
+def test_means_of_what_may_have_any_number_of_axes_stay() -> None:
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Shape", ["images"], ["shape"]),
+        helper.make_node("NonZero", ["shape"], ["places"]),
+        helper.make_node("Reshape", ["places", "all"], ["order"]),
+        helper.make_node("Gather", ["shape", "order"], ["again"]),
+        helper.make_node("Reshape", ["floats", "again"], ["shaped"]),
+        helper.make_node("ReduceMean", ["shaped", "space"], ["means"], keepdims=1),
+    ]
+    model = model_of(nodes, {"all": np.array([-1]), "space": np.array([2, 3])}, {"means": ["N", "a", "b", "c"]})
+    lean(model)
+    assert "ReduceMean" in operators(model)
 
 
 def test_a_slice_that_others_take_too_and_a_division_of_something_else_stay() -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,16 +144,36 @@ def test_a_first_convolution_smooths_by_itself(network: str) -> None:
         next(each for each in one.backbone.modules() if isinstance(each, torch.nn.Conv2d)) for one in (plain, wider)
     )
     pictures = torch.rand(2, 3, 64, 64)
-    # Each pixel with its neighbours along rows, and then along columns.
-    padded = torch.nn.functional.pad(pictures, (1, 1, 1, 1))
+    # Each pixel with its neighbours along rows, and then along columns, and those that lie around the picture as well.
+    padded = torch.nn.functional.pad(pictures, (2, 2, 2, 2))
     rows = weight * (padded[..., :-2] + padded[..., 2:]) + (1 - 2 * weight) * padded[..., 1:-1]
     smooth = weight * (rows[..., :-2, :] + rows[..., 2:, :]) + (1 - 2 * weight) * rows[..., 1:-1, :]
     with torch.inference_mode():
-        wanted, found = first(smooth), its(pictures)
-        assert found.shape == wanted.shape
-        # At the edge the zeros around the picture are smoothed too.
-        torch.testing.assert_close(found[..., 1:-1, 1:-1], wanted[..., 1:-1, 1:-1], rtol=1e-4, atol=1e-5)
+        # The plane is wider than the picture by a pixel already, which stands for one of the zeros that are padded.
+        plane = torch.nn.functional.pad(smooth, [int(first.padding[0]) - 1] * 4)
+        wanted, found = torch.nn.functional.conv2d(plane, first.weight, stride=first.stride), its(pictures)
+        assert found.shape == wanted.shape == first(pictures).shape
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
         assert not torch.allclose(found, first(pictures), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"bias": True}, {"groups": 3, "out_channels": 6}, {"dilation": 2}, {"padding_mode": "reflect"},
+        {"padding": "same"}, {"padding": (0, 1)}, {"kernel_size": (3, 5)}, {"stride": (1, 2)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_first_convolution_that_can_not_smooth_is_refused(other: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"in_channels": 3, "out_channels": 8, "kernel_size": 3, "padding": 1, "bias": False}
+    network = ViewClassifier(TREE, "efficientnet-lite0")
+    name = next(name for name, each in network.backbone.named_modules() if isinstance(each, torch.nn.Conv2d))
+    network.backbone.set_submodule(name, torch.nn.Conv2d(**plain))
+    smoothed(network, 0.1)
+    network.backbone.set_submodule(name, torch.nn.Conv2d(**plain | other))
+    with pytest.raises(ValueError, match=r"has no bias, groups or dilation, .* not into Conv2d\(3, "):
+        smoothed(network, 0.1)
 
 
 def test_what_is_not_smoothed_is_the_network_itself() -> None:

@@ -25,6 +25,11 @@ def smoothed(classifier: ViewClassifier, weight: float) -> ViewClassifier:
     Returns
     -------
     ViewClassifier
+
+    Raises
+    ------
+    ValueError
+        If the network's first convolution is none that `_wider` can stand in for.
     """
     if not weight:
         return classifier
@@ -35,9 +40,17 @@ def smoothed(classifier: ViewClassifier, weight: float) -> ViewClassifier:
 
 
 def _wider(first: nn.Conv2d, weight: float) -> nn.Conv2d:
-    """Return a convolution that smooths, and then does what another one does; both have a square kernel and no bias."""
+    """Return a convolution that smooths, and then does what another one does; ValueError if that one is not plain."""
     outputs, inputs, kernel, _ = first.weight.shape
-    (stride, _), (padding, _) = first.stride, (int(each) for each in first.padding)
+    even = all(len(set(each)) == 1 for each in (first.kernel_size, first.stride, first.padding))
+    plain = first.bias is None and (first.groups, first.dilation, first.padding_mode) == (1, (1, 1), "zeros")
+    if not (even and plain) or isinstance(first.padding, str):
+        msg = (
+            "smoothing can only be built into a convolution that does the same along rows and columns, has no bias, "
+            f"groups or dilation, and is padded by a number of zeros, not into {first}"
+        )
+        raise ValueError(msg)
+    (stride, _), (padding, _) = first.stride, first.padding
     wider = nn.Conv2d(inputs, outputs, kernel + 2, stride, padding + 1, bias=False, device=first.weight.device)
     with torch.no_grad():
         wider.weight.copy_(_spread(first.weight, weight))
