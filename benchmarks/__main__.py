@@ -12,15 +12,17 @@ from typing import Any
 import click
 
 from benchmarks.environments import PEERS, NotInstalledError, install
-from benchmarks.images import galaxies
+from benchmarks.failures import WrkError
+from benchmarks.images import Images, galaxies
 from benchmarks.machine import this_machine
 from benchmarks.performing import SCENARIOS, perform
+from benchmarks.provenance import commit, model
 from benchmarks.publishing import publish
 from benchmarks.results import Results
 from benchmarks.rounds import LIMIT, Bodies, Rounds, install_peers, measurable
 from benchmarks.settings import PARTIAL_RESULTS, RESULTS, BenchSettings
 from benchmarks.systems import SERVICE
-from benchmarks.wrk import WrkError, require_wrk
+from benchmarks.wrk import require_wrk
 from galaxytree.options import options_of, settings_from
 
 SYSTEMS = (LIMIT, SERVICE, *PEERS)
@@ -37,7 +39,8 @@ def main() -> None:
 def run_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  (options of every type)
     """Measure everything, or what NAMES say, and write the table.
 
-    What is written of a part of a run, or a shortened one, goes to another folder than what is published.
+    What is written of a part of a run, or a shortened one, goes to another folder than what is published. However a run
+    ends, what it has measured until then is written.
     """
     settings = settings_from(BenchSettings, given)
     try:
@@ -56,26 +59,29 @@ def run_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  
         images=images.origin,
         seconds=settings.each_seconds,
         rounds=len(settings.each_round),
-        whole=not names and not settings.shortened,
+        commit=commit(),
+        model=model(),
     )
-    folder = settings.output or (RESULTS if results.whole else PARTIAL_RESULTS)
     try:
-        others = install_peers([name for name in PEERS if name in asked], settings, results)
-        precisions = measurable(settings, results)
-        systems = [name for name in SYSTEMS if name in asked and (name in others or name in {LIMIT, SERVICE})]
-        with tempfile.TemporaryDirectory(prefix="bodies") as bodies:
-            written = Bodies.write(images, Path(bodies))
-            Rounds(settings, systems, images, written, results, _say).measure(precisions)
-        if settings.scenarios:
-            for precision in precisions:
-                asked_scenarios = [name for name in SCENARIOS if name in asked]
-                perform(asked_scenarios, precision, settings, images, results, _say)
+        _measure(asked, settings, images, results)
+        results.whole = not names and not settings.shortened and results.complete
     except KeyboardInterrupt:
-        results.whole = False
-        folder = settings.output or PARTIAL_RESULTS
         click.echo("Stopped; what was measured until now is written.", err=True)
-    results.finished = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    click.echo(publish(results, folder))
+    finally:
+        results.finished = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        click.echo(publish(results, settings.output or (RESULTS if results.whole else PARTIAL_RESULTS)))
+
+
+def _measure(asked: set[str], settings: BenchSettings, images: Images, results: Results) -> None:
+    others = install_peers([name for name in PEERS if name in asked], settings, results)
+    precisions = measurable(settings, results)
+    systems = [name for name in SYSTEMS if name in asked and (name in others or name in {LIMIT, SERVICE})]
+    with tempfile.TemporaryDirectory(prefix="bodies") as bodies:
+        written = Bodies.write(images, Path(bodies))
+        Rounds(settings, systems, images, written, results, _say).measure(precisions)
+    if settings.scenarios:
+        for precision in precisions:
+            perform([name for name in SCENARIOS if name in asked], precision, settings, images, results, _say)
 
 
 @main.command("table")

@@ -20,6 +20,9 @@ Result = TypeVar("Result")
 DROPPED = 0
 """Status of a request whose connection ended before an answer came."""
 
+UNANSWERED = -1
+"""Status of a request whose client has given up waiting."""
+
 _HOST = "127.0.0.1"
 
 
@@ -30,7 +33,7 @@ class Answer:
     Attributes
     ----------
     status
-        HTTP's, or `DROPPED`.
+        HTTP's, `DROPPED` or `UNANSWERED`.
     at
         When the end of it came, by `time.perf_counter`.
     retry_after

@@ -2,24 +2,37 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.failures import NotMeasuredError
+
 PEERS_FOLDER = Path(__file__).parent / "peers"
 ENVIRONMENTS = Path(__file__).parent / ".environments"
 PEERS = ("fastapi", "litserve", "mosec", "ray_serve", "bentoml")
+_DISTRIBUTIONS = {"ray_serve": "ray"}
 _STAMP = "installed"
 _PATIENCE_SECONDS = 900
 
 
-class NotInstalledError(RuntimeError):
+class NotInstalledError(NotMeasuredError):
     """An environment could not be made; the message says why, in pip's own words."""
 
 
 def python_of(peer: str) -> Path:
     """Return the interpreter of a peer's environment, whether it is there or not."""
     return ENVIRONMENTS / peer / "bin" / "python"
+
+
+def version_of(peer: str) -> str:
+    """Return the release that a peer's environment is pinned to."""
+    pinned = re.escape(_DISTRIBUTIONS.get(peer, peer))
+    found = re.search(
+        rf"^{pinned}(\[.*\])?==(\S+)", (PEERS_FOLDER / peer / "requirements.txt").read_text("utf-8"), re.MULTILINE
+    )
+    return found[2] if found else "unknown"
 
 
 def install(peer: str, device: str = "cpu") -> None:

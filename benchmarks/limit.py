@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, PositiveFloat
 
 from app.providers import cores
+from benchmarks.failures import LimitError
 from benchmarks.images import galaxies
 from benchmarks.scoring import ROOT, Scorer
 
 BATCHES = {"cpu": (1, 4, 8, 16, 32), "cuda": (8, 32, 64, 128)}
-_WARM_UP_SECONDS, _TRIAL_SECONDS = 0.1, 0.5
+_WARM_UP_SECONDS, _TRIAL_SECONDS = 0.1, 0.4
 _FINALISTS = 2
-_PATIENCE_SECONDS = 600
+_PATIENCE_SECONDS = 300.0
+_WORKER_ENDED = "a process that worked for the limit has ended"
 
 
 class Limit(BaseModel):
@@ -41,40 +43,43 @@ class Limit(BaseModel):
         What each way gave in its short trial.
     """
 
-    images_per_second: float
+    images_per_second: PositiveFloat
     configuration: str
     tried: dict[str, float]
-
-
-class LimitError(RuntimeError):
-    """The limit could not be measured."""
 
 
 def measure_limit(file: Path, data: Path, seconds: float, device: str = "cpu") -> Limit:
     """Measure in a program of its own; LimitError if it fails."""
     options = ["--file", str(file), "--data", str(data), "--seconds", str(seconds), "--device", device]
     command = [sys.executable, "-m", "benchmarks.limit", *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        msg = f"the limit was not measured within {_PATIENCE_SECONDS:g} s"
+        raise LimitError(msg) from error
     if done.returncode != 0:
-        msg = f"the limit could not be measured: {done.stderr[-1000:]}"
+        msg = f"the limit could not be measured: {done.stderr.strip()[-1000:]}"
         raise LimitError(msg)
-    return Limit.model_validate_json(done.stdout.splitlines()[-1])
+    try:
+        return Limit.model_validate_json(done.stdout.strip().rpartition("\n")[2])
+    except ValueError as error:
+        msg = f"what measures the limit printed {done.stdout[-200:]!r}"
+        raise LimitError(msg) from error
 
 
 def threads(scorer: Scorer, images: Sequence[bytes], batch: int, seconds: float) -> float:
     """One thread a core, each with its own loop; a run of the network takes one thread."""
-    counts = [0] * cores()
-    begun, deadline = time.perf_counter(), time.perf_counter() + seconds
+    rates = [0.0] * cores()
 
     def loop(place: int) -> None:
-        counts[place] = _loop(scorer, images[place:], batch, deadline)
+        rates[place] = _loop(scorer, images[place:], batch, seconds)
 
     running = [threading.Thread(target=loop, args=(place,)) for place in range(cores())]
     for each in running:
         each.start()
     for each in running:
         each.join()
-    return sum(counts) / (time.perf_counter() - begun)
+    return sum(rates)
 
 
 def one_session(scorer: Scorer, images: Sequence[bytes], batch: int, seconds: float) -> float:
@@ -99,19 +104,26 @@ class Workers:
             here, there = context.Pipe()
             process = context.Process(target=_work, args=(there, file, images[place:], device), daemon=True)
             process.start()
+            # With this end closed here too, the end of a worker is the end of its pipe.
+            there.close()
             self._pipes.append(here)
             self._processes.append(process)
         self._answers()
 
     def __call__(self, _scorer: Scorer, _images: Sequence[bytes], batch: int, seconds: float) -> float:
         """Let all work at once."""
-        begun = time.perf_counter()
-        for pipe in self._pipes:
-            pipe.send((batch, seconds))
-        return sum(self._answers()) / (time.perf_counter() - begun)
+        try:
+            for pipe in self._pipes:
+                pipe.send((batch, seconds))
+        except OSError as error:
+            raise LimitError(_WORKER_ENDED) from error
+        return sum(self._answers())
 
-    def _answers(self) -> list[int]:
-        return [pipe.recv() for pipe in self._pipes]
+    def _answers(self) -> list[float]:
+        try:
+            return [pipe.recv() for pipe in self._pipes]
+        except (EOFError, OSError) as error:
+            raise LimitError(_WORKER_ENDED) from error
 
     def end(self) -> None:
         """End them."""
@@ -123,18 +135,19 @@ class Workers:
 def _work(pipe: Any, file: Path, images: Sequence[bytes], device: str) -> None:  # noqa: ANN401
     scorer = Scorer(file, 1, device)
     scorer.classify(images[:1])
-    pipe.send(0)
+    pipe.send(0.0)
     while True:
         batch, seconds = pipe.recv()
-        pipe.send(_loop(scorer, images, batch, time.perf_counter() + seconds))
+        pipe.send(_loop(scorer, images, batch, seconds))
 
 
-def _loop(scorer: Scorer, images: Sequence[bytes], batch: int, deadline: float) -> int:
-    endless, count = itertools.cycle(images), 0
-    while time.perf_counter() < deadline:
+def _loop(scorer: Scorer, images: Sequence[bytes], batch: int, seconds: float) -> float:
+    """Return images a second by this loop's own clock: that another one ends later, in a large batch, is not its."""
+    endless, count, begun = itertools.cycle(images), 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
         scorer.run([scorer.read(data) for data in itertools.islice(endless, batch)])
         count += batch
-    return count
+    return count / (time.perf_counter() - begun)
 
 
 def best(rate: Callable[[tuple[str, int], float], float], ways: Sequence[tuple[str, int]], seconds: float) -> Limit:
@@ -176,6 +189,14 @@ def _in_words(way: tuple[str, int]) -> str:
 def main(file: Path, data: Path, seconds: float, device: str) -> None:
     """Measure the limit and print it as JSON."""
     images = galaxies(data).encoded
+    try:
+        limit = _measure(file, images, seconds, device)
+    except LimitError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(limit.model_dump()))
+
+
+def _measure(file: Path, images: Sequence[bytes], seconds: float, device: str) -> Limit:
     one, all_cores = Scorer(file, 1, device), Scorer(file, cores(), device)
     workers = Workers(file, images, device)
     ways: dict[str, Callable[[int, float], float]] = {
@@ -185,10 +206,9 @@ def main(file: Path, data: Path, seconds: float, device: str) -> None:
     }
     pairs = [(way, batch) for way in ways for batch in BATCHES[device]]
     try:
-        limit = best(lambda way, span: ways[way[0]](way[1], span), pairs, seconds)
+        return best(lambda way, span: ways[way[0]](way[1], span), pairs, seconds)
     finally:
         workers.end()
-    click.echo(json.dumps(limit.model_dump()))
 
 
 if __name__ == "__main__":

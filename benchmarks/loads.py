@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from benchmarks.client import DROPPED, Answer, Connection, connect
+from benchmarks.client import DROPPED, UNANSWERED, Answer, Connection, connect
 
 _PATIENCE_SECONDS = 60.0
 TOO_MANY = 429
+_NAMES = {DROPPED: "dropped", UNANSWERED: "unanswered"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request that was answered, or whose connection ended.
+    """A request, and what became of it.
 
     Attributes
     ----------
@@ -33,26 +34,37 @@ class Exchange:
         From when it was sent, or was to be sent, to the end of the answer.
     at
         When that was, by `time.perf_counter`.
+    closed
+        Whether the server closed the connection though nobody had asked it to: since the exchange before this one, or
+        with this answer.
     """
 
     kind: str
     status: int
     seconds: float
     at: float
+    closed: bool = False
 
 
 def statuses(exchanges: Sequence[Exchange]) -> dict[str, int]:
-    """Count answers by status; ``dropped`` where the connection ended instead."""
+    """Count answers by status; ``dropped`` where the connection ended instead, ``unanswered`` where nothing came."""
     counts = Counter(each.status for each in exchanges)
-    return {"dropped" if status == DROPPED else str(status): number for status, number in sorted(counts.items())}
+    return {_NAMES.get(status, str(status)): number for status, number in sorted(counts.items())}
 
 
 class Line:
-    """A client that keeps one connection, and opens another one where the server has closed it."""
+    """A client that keeps one connection, and opens another one where the server has closed it.
+
+    Attributes
+    ----------
+    retry_after
+        Seconds that the last answer asked to wait.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._connection: Connection | None = None
+        self.retry_after = 0.0
 
     async def open(self) -> None:
         """Connect, unless that is so; OSError if the server doesn't take it."""
@@ -60,13 +72,25 @@ class Line:
             self.close()
             self._connection = await connect(self._port)
 
-    async def ask(self, request: bytes) -> Answer:
-        """Send a request and wait for its answer."""
+    async def exchange(self, job: Job, since: float) -> Exchange:
+        """Send a request and wait for its answer, a minute at most; its time counts from `since`."""
+        closed = self._connection is not None and self._connection.closed_unasked
+        answer = await self._ask(job.request)
+        self.retry_after = answer.retry_after
+        return Exchange(job.kind, answer.status, answer.at - since, answer.at, closed or answer.closing)
+
+    async def _ask(self, request: bytes) -> Answer:
         try:
-            await self.open()
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self.open()
+                if self._connection is not None:
+                    return await self._connection.ask(request)
+        except TimeoutError:
+            self.close()
+            return Answer(UNANSWERED, time.perf_counter())
         except OSError:
-            return Answer(DROPPED, time.perf_counter())
-        return await self._connection.ask(request) if self._connection else Answer(DROPPED, time.perf_counter())
+            pass
+        return Answer(DROPPED, time.perf_counter())
 
     def close(self) -> None:
         """Hang up."""
@@ -85,11 +109,11 @@ async def closed_loop(
         nonlocal sent
         while sent < requests and (begun := time.perf_counter()) < deadline:
             sent += 1
-            job = next(jobs)
-            answer = await line.ask(job.request)
-            exchanges.append(Exchange(job.kind, answer.status, answer.at - begun, answer.at))
+            exchanges.append(await line.exchange(next(jobs), begun))
+            if exchanges[-1].status == UNANSWERED:
+                break
 
-    await _all(port, lines, work, min(seconds, _PATIENCE_SECONDS + requests))
+    await _all(port, lines, work)
     return exchanges
 
 
@@ -119,12 +143,12 @@ async def open_loop(port: int, jobs: Iterator[Job], times: Sequence[float], line
             wait = due - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
-            job = next(jobs)
-            answer = await line.ask(job.request)
-            exchanges.append(Exchange(job.kind, answer.status, answer.at - due, answer.at))
+            exchanges.append(await line.exchange(next(jobs), due))
+            if exchanges[-1].status == UNANSWERED:
+                break
 
     begun = time.perf_counter() + 0.5
-    await _all(port, lines, work, (times[-1] if times else 0) + 1)
+    await _all(port, lines, work)
     return exchanges
 
 
@@ -141,33 +165,36 @@ async def crowd(port: int, jobs: Iterator[Job], lines: int, seconds: float, *, p
 
     async def work(line: Line) -> None:
         while (begun := time.perf_counter()) < deadline:
-            job = next(jobs)
-            answer = await line.ask(job.request)
-            exchanges.append(Exchange(job.kind, answer.status, answer.at - begun, answer.at))
-            if patient and answer.status == TOO_MANY:
-                await asyncio.sleep(answer.retry_after)
+            answered = await line.exchange(next(jobs), begun)
+            exchanges.append(answered)
+            if answered.status == UNANSWERED:
+                break
+            if patient and answered.status == TOO_MANY:
+                if answered.at + line.retry_after >= deadline:
+                    break
+                await asyncio.sleep(line.retry_after)
 
     connected = asyncio.Barrier(lines)
 
     async def join(line: Line) -> None:
         nonlocal deadline
-        # Who is not taken now is counted as dropped when it sends.
+        # Who is not taken now is counted when it sends.
         with contextlib.suppress(OSError):
-            await line.open()
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await line.open()
         await connected.wait()
         deadline = min(deadline, time.perf_counter() + seconds)
         await work(line)
 
-    await _all(port, lines, join, seconds)
+    await _all(port, lines, join)
     return exchanges
 
 
-async def _all(port: int, lines: int, work: Callable[[Line], Awaitable[None]], seconds: float) -> None:
-    """Let so many lines work side by side; TimeoutError if they are not done a minute after they should be."""
+async def _all(port: int, lines: int, work: Callable[[Line], Awaitable[None]]) -> None:
+    """Let so many lines work side by side. Whoever is not answered for a minute leaves, so that all come to an end."""
     each = [Line(port) for _ in range(lines)]
     try:
-        async with asyncio.timeout(seconds + _PATIENCE_SECONDS):
-            await asyncio.gather(*(work(line) for line in each))
+        await asyncio.gather(*(work(line) for line in each))
     finally:
         for line in each:
             line.close()

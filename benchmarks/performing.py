@@ -1,25 +1,28 @@
 """The scenarios of a run, one after the other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from benchmarks.failures import FAILURES, NotServedError, reason
+from benchmarks.hostile import ATTACKS
 from benchmarks.images import Images
-from benchmarks.limit import LimitError, measure_limit
+from benchmarks.limit import measure_limit
 from benchmarks.results import Results, Scenarios
 from benchmarks.scenarios import attacks, crowd, memory, mixed, open_loop, start
 from benchmarks.scenarios.setting import Setting
 from benchmarks.settings import BenchSettings
-from benchmarks.systems import MODEL_FILES, NotServedError, Precision, service
+from benchmarks.systems import MODEL_FILES, Precision, service
 
+_ATTACKS = "attacks"
 _MEASURE: dict[str, tuple[str, Callable[[Setting], object]]] = {
     "start-up": ("start", start.measure),
     "open-loop": ("open_loop", open_loop.measure),
     "mixed": ("mixed", mixed.measure),
-    "patient-crowd": ("patient_crowd", lambda setting: crowd.measure(setting, patient=True)),
-    "impatient-crowd": ("impatient_crowd", lambda setting: crowd.measure(setting, patient=False)),
-    "attacks": ("attacks", attacks.measure),
+    "patient-crowd": ("patient_crowd", partial(crowd.measure, patient=True)),
+    "impatient-crowd": ("impatient_crowd", partial(crowd.measure, patient=False)),
     "memory": ("memory", memory.measure),
 }
-SCENARIOS = tuple(_MEASURE)
+SCENARIOS = (*_MEASURE, _ATTACKS)
 
 
 def perform(
@@ -37,35 +40,48 @@ def perform(
     names
         Of `SCENARIOS`.
     results
-        What is measured is added to it, and what fails is noted. The limit is looked up there; if it was not measured,
-        that is done now.
+        What is measured is added to it, and what fails is noted. The limit is measured anew just before: a machine that
+        others use too is not what it was some minutes ago.
     say
         Is told what was measured.
     """
+    if not names:
+        return
     scenarios = Scenarios(precision=precision)
     # From the start, so that a run that is stopped keeps what it has measured.
     results.scenarios.append(scenarios)
     try:
-        limit = _limit(precision, settings, results) if names else 0.0
-    except LimitError as error:
-        results.skipped[f"scenarios {precision}"] = str(error)
+        limit = measure_limit(MODEL_FILES[precision], settings.data, settings.each_seconds, settings.device)
+    except FAILURES as error:
+        results.skip(f"scenarios {precision}", error)
+        say(f"no scenarios {precision}: {reason(error)}")
         return
-    setting = Setting(service(precision, settings.device), images.encoded, limit, settings.scale)
-    for name in names:
-        field, measure = _MEASURE[name]
+    scenarios.limit = limit.images_per_second
+    setting = Setting(service(precision, settings.device), images.encoded, limit.images_per_second, settings.scale)
+    for name, measure in _steps(names, scenarios):
         try:
-            setattr(scenarios, field, measure(setting))
-        except (NotServedError, TimeoutError, OSError) as error:
-            results.skipped[f"{name} {precision}"] = f"{type(error).__name__}: {error}"
-            say(f"{name} {precision} failed: {error!r}")
+            measure(setting)
+        except FAILURES as error:
+            if isinstance(error, NotServedError):
+                scenarios.ended[name] = reason(error)
+            results.skip(f"{name} {precision}", error)
+            say(f"{name} {precision} failed: {reason(error)}")
         else:
             say(f"{name} {precision} is measured")
 
 
-def _limit(precision: Precision, settings: BenchSettings, results: Results) -> float:
-    known = results.limit_of(precision)
-    if known is not None:
-        return known
-    return measure_limit(
-        MODEL_FILES[precision], settings.data, settings.each_seconds, settings.device
-    ).images_per_second
+def _steps(names: Sequence[str], scenarios: Scenarios) -> Iterator[tuple[str, Callable[[Setting], None]]]:
+    """Return what is measured, each by itself, so that what fails takes nothing along."""
+    for name in names:
+        if name == _ATTACKS:
+            yield from ((kind, partial(_attack, scenarios, kind)) for kind in ATTACKS)
+        else:
+            yield name, partial(_keep, scenarios, *_MEASURE[name])
+
+
+def _keep(scenarios: Scenarios, field: str, measure: Callable[[Setting], object], setting: Setting) -> None:
+    setattr(scenarios, field, measure(setting))
+
+
+def _attack(scenarios: Scenarios, kind: str, setting: Setting) -> None:
+    scenarios.attacks.append(attacks.measure(setting, kind))

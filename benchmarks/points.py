@@ -1,15 +1,19 @@
 """What was asked, and what a run reached: held against each other point by point, with nothing rounded in favour."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from benchmarks.environments import PEERS
+from benchmarks.hostile import ATTACKS
 from benchmarks.results import Results, Scenarios, Series, find
+from benchmarks.scenarios.attacks import Attacked
 from benchmarks.scenarios.crowd import Crowd
+from benchmarks.settings import BUSY
 from benchmarks.systems import FASTAPI, ONE_PROCESS, SERVICE, Precision
+from galaxytree.card import MOST_RISE
 
-BUSY = (8, 32, 128)
 LEAST_OF_LIMIT = 0.95
 LEAST_OF_PEERS = 1.0
 MOST_P99 = 1.6
@@ -33,13 +37,22 @@ class Point:
     number
         Of the list that it is from.
     met
-        None if it was not measured.
+        None if it was not measured, or nothing was asked of it but a figure.
+    figure
+        Whether it was measured and nothing else was asked.
     """
 
     number: int
     asked: str
     reached: str
     met: bool | None
+    figure: bool = False
+
+    def unless(self, failed: object) -> "Point":
+        """Return this as not met, with what failed, if anything did."""
+        if not failed or self.met is None:
+            return self
+        return replace(self, reached=f"{self.reached}; {failed}", met=False)
 
 
 def down(value: float, digits: int = 3) -> str:
@@ -59,10 +72,10 @@ def points(results: Results) -> list[Point]:
     for precision in results.precisions:
         found += _speed(series, precision)
         found += _tail(results, series, precision)
-    found += _int8(series)
+    found += _int8(results, series)
     for each in results.scenarios:
-        found += [*_corrupt(each), *_crowds(each), *_attacks(each), *_housekeeping(each, series)]
-    found.append(_gpu(results, series))
+        found += [*_open_loop(each), *_corrupt(each), *_crowds(each), *_attacks(each), *_housekeeping(each, series)]
+    found += _gpu(results, series)
     return sorted(found, key=lambda point: point.number)
 
 
@@ -73,8 +86,10 @@ def _at_least(number: int, asked: str, value: float | None, least: float) -> Poi
 
 
 def _at_most(number: int, asked: str, value: float | None, most: float, unit: str = "") -> Point:
-    if value is None or math.isnan(value):
+    if value is None:
         return Point(number, asked, "not measured", None)
+    if math.isnan(value):
+        return Point(number, asked, "no answer", met=False)
     return Point(number, asked, f"{up(value)}{unit}", value <= most)
 
 
@@ -82,7 +97,8 @@ def _speed(series: Sequence[Series], precision: Precision) -> Iterator[Point]:
     for connections in BUSY:
         own = find(series, precision, connections, SERVICE, "")
         asked = f"{precision}, {connections} connections: at least {LEAST_OF_LIMIT} of the limit"
-        yield _at_least(1, asked, own.ratio if own else None, LEAST_OF_LIMIT)
+        failed = f"{own.failed} of {own.requests} failed" if own and own.failed else None
+        yield _at_least(1, asked, own.ratio if own else None, LEAST_OF_LIMIT).unless(failed)
         others = [find(series, precision, connections, name) for name in PEERS]
         best = max((each for each in others if each), key=lambda each: each.median, default=None)
         asked = f"{precision}, {connections} connections: at least {LEAST_OF_PEERS} of the best peer"
@@ -97,39 +113,68 @@ def _against(number: int, asked: str, own: Series | None, other: Series | None) 
 
 
 def _tail(results: Results, series: Sequence[Series], precision: Precision) -> Iterator[Point]:
-    own, limit = find(series, precision, 32, SERVICE, ""), results.limit_of(precision)
     asked = f"{precision}, 32 connections: p99 at most {MOST_P99} times 32 / limit"
-    yield _at_most(2, asked, own.time_ms("p99_ms") / (32_000 / limit) if own and limit else None, MOST_P99)
-    for each in results.scenarios:
-        if each.precision == precision:
-            loop = each.open_loop
-            asked = (
-                f"{precision}, open loop at 80 % of the limit: p99 at most {MOST_OPEN_LOOP:.0f} times a lone request"
-            )
-            ratio = loop.times.p99_ms / loop.lone.p50_ms if loop else None
-            point = _at_most(2, asked, ratio, MOST_OPEN_LOOP)
-            failed = {name: number for name, number in loop.statuses.items() if name != "200"} if loop else {}
-            yield Point(2, asked, f"{point.reached}; besides 200: {listed(failed)}", met=False) if failed else point
+    point = _at_most(2, asked, results.tail_ratio(precision), MOST_P99)
+    wrk = find(series, precision, 32, SERVICE, "")
+    if point.met is not None and wrk and wrk.tail_ratio is not None:
+        point = replace(point, reached=f"{point.reached} by the project's own client, {up(wrk.tail_ratio)} by wrk")
+    counts = Counter[str]()
+    for row in results.tails:
+        if row.precision == precision:
+            counts.update(row.statuses)
+    yield point.unless(_besides(counts))
 
 
-def _int8(series: Sequence[Series]) -> Iterator[Point]:
+def _besides(counts: Mapping[str, int]) -> str | None:
+    """Return what there is besides answers of 200, which there are to be."""
+    others = {status: number for status, number in counts.items() if status != "200"}
+    return f"besides 200: {listed(others)}" if others else None if counts else "nothing was answered"
+
+
+def _int8(results: Results, series: Sequence[Series]) -> Iterator[Point]:
+    rise = results.model.rmse_rise
     for connections in BUSY:
-        asked = f"{connections} connections: int8 at least {LEAST_INT8} times fp32"
+        asked = f"{connections} connections: int8 at least {LEAST_INT8} times fp32, RMSE at most {MOST_RISE} more"
         fast, exact = (find(series, precision, connections, SERVICE, "") for precision in ("int8", "fp32"))
-        yield _at_least(3, asked, fast.over(exact) if fast and exact else None, LEAST_INT8)
+        point = _at_least(3, asked, fast.over(exact) if fast and exact else None, LEAST_INT8)
+        if rise is None:
+            yield point.unless("what it costs in RMSE is not known")
+        elif rise > MOST_RISE:
+            yield point.unless(f"RMSE {up(rise, 6)} more")
+        else:
+            yield replace(point, reached=f"{point.reached}; RMSE {rise:+.6f}") if point.met is not None else point
+
+
+def _lacking(number: int, asked: str, scenarios: Scenarios, name: str) -> Point:
+    """Return what is said of a scenario of which there are no figures: a service that it ended has not met it."""
+    ended = scenarios.ended.get(name)
+    return Point(number, asked, ended or "not measured", met=False if ended else None)
+
+
+def _open_loop(scenarios: Scenarios) -> Iterator[Point]:
+    loop = scenarios.open_loop
+    asked = (
+        f"{scenarios.precision}, open loop at 80 % of the limit: p99 at most {MOST_OPEN_LOOP:.0f} times a lone request"
+    )
+    if loop is None:
+        yield _lacking(2, asked, scenarios, "open-loop")
+        return
+    point = _at_most(2, asked, loop.times.p99_ms / loop.lone.p50_ms, MOST_OPEN_LOOP)
+    yield point.unless(_besides(loop.statuses))
 
 
 def _corrupt(scenarios: Scenarios) -> Iterator[Point]:
     mixed = scenarios.mixed
     asked = f"{scenarios.precision}, 5 % corrupt: all good ones 200, all bad ones 422, no connection dropped"
     if mixed is None:
-        yield Point(4, asked, "not measured", None)
+        yield _lacking(4, asked, scenarios, "mixed")
         return
-    right = set(mixed.good) == {"200"} and set(mixed.bad) == {"422"}
-    yield Point(4, asked, f"good: {listed(mixed.good)}; bad: {listed(mixed.bad)}", right)
+    right = set(mixed.good) == {"200"} and set(mixed.bad) == {"422"} and not mixed.closed
+    said = f"good: {listed(mixed.good)}; bad: {listed(mixed.bad)}; connections closed: {mixed.closed}"
+    yield Point(4, asked, said, right)
 
 
-def listed(counts: dict[str, int]) -> str:
+def listed(counts: Mapping[str, int]) -> str:
     """Write counts by name in a line."""
     return ", ".join(f"{number} x {status}" for status, number in counts.items()) or "none"
 
@@ -138,13 +183,14 @@ def _crowds(scenarios: Scenarios) -> Iterator[Point]:
     for name, crowd in (("patient", scenarios.patient_crowd), ("impatient", scenarios.impatient_crowd)):
         about = f"{scenarios.precision}, 2,000 {name} connections"
         if crowd is None:
-            yield Point(5, about, "not measured", None)
+            yield _lacking(5, about, scenarios, f"{name}-crowd")
         else:
             yield from _crowd(about, crowd)
 
 
 def _crowd(about: str, crowd: Crowd) -> Iterator[Point]:
-    yield Point(5, f"{about}: nothing but 200 and 429", listed(crowd.statuses), set(crowd.statuses) <= {"200", "429"})
+    right = {"200"} <= set(crowd.statuses) <= {"200", "429"}
+    yield Point(5, f"{about}: some 200, and nothing else but 429", listed(crowd.statuses), right)
     asked = f"{about}: p99 of the accepted at most 2 x {crowd.queue_images} / limit, {crowd.allowed_ms:.0f} ms"
     yield _at_most(5, asked, crowd.accepted.p99_ms, crowd.allowed_ms, " ms")
     yield _at_most(5, f"{about}: at most {MOST_CROWD_MIB:.0f} MiB more", crowd.growth_mib, MOST_CROWD_MIB, " MiB")
@@ -153,37 +199,56 @@ def _crowd(about: str, crowd: Crowd) -> Iterator[Point]:
 
 
 def _attacks(scenarios: Scenarios) -> Iterator[Point]:
-    if not scenarios.attacks:
-        yield Point(6, f"{scenarios.precision}, attacks", "not measured", None)
-    for each in scenarios.attacks or []:
-        about = f"{scenarios.precision}, {each.kind}"
-        yield Point(6, f"{about}: refused with {each.rule}", listed(each.outcomes), each.refused_by_rule)
-        yield _at_most(6, f"{about}: at most {MOST_ATTACK_MIB:.0f} MiB more", each.growth_mib, MOST_ATTACK_MIB, " MiB")
-        for name in ("p50_ms", "p95_ms"):
-            slower = getattr(each.times, name) / getattr(each.calm, name)
-            asked = f"{about}: others' {name[:3]} at most {MOST_ATTACK_DELAY} times as long"
-            yield _at_most(6, asked, slower, MOST_ATTACK_DELAY)
-        yield Point(6, f"{about}: others are all answered 200", listed(each.statuses), set(each.statuses) == {"200"})
+    measured = {each.kind: each for each in scenarios.attacks}
+    for kind in ATTACKS:
+        about = f"{scenarios.precision}, {kind}"
+        if kind in measured:
+            yield from _attack(about, measured[kind])
+        else:
+            yield _lacking(6, about, scenarios, kind)
+
+
+def _attack(about: str, attacked: Attacked) -> Iterator[Point]:
+    asked = f"{about}: refused with {attacked.rule}, {attacked.lines} times or more"
+    yield Point(6, asked, listed(attacked.outcomes), attacked.refused_by_rule)
+    asked = f"{about}: at most {MOST_ATTACK_MIB:.0f} MiB more"
+    yield _at_most(6, asked, attacked.growth_mib, MOST_ATTACK_MIB, " MiB")
+    for name in ("p50_ms", "p95_ms"):
+        slower = getattr(attacked.times, name) / getattr(attacked.calm, name)
+        asked = f"{about}: others' {name[:3]} at most {MOST_ATTACK_DELAY} times as long"
+        yield _at_most(6, asked, slower, MOST_ATTACK_DELAY)
+    right = set(attacked.statuses) == {"200"}
+    yield Point(6, f"{about}: others are all answered 200", listed(attacked.statuses), right)
 
 
 def _housekeeping(scenarios: Scenarios, series: Sequence[Series]) -> Iterator[Point]:
     run, start, about = scenarios.memory, scenarios.start, scenarios.precision
-    held = [each.memory.rss for each in run.held] if run else []
-    held += [each.memory.rss for each in series if (each.precision, each.system) == (about, SERVICE)]
-    most = max(held, default=None)
+    held = [each.memory.peak for each in run.held[1:]] if run else []
+    held += [each.memory.peak for each in series if (each.precision, each.system) == (about, SERVICE)]
     asked = f"{about}: at most {MOST_MIB:.0f} MiB resident under load"
-    yield _at_most(7, asked, most, MOST_MIB, " MiB")
-    growth = run.growth_mib / run.held[1].memory.rss if run else None
+    yield _at_most(7, asked, max(held, default=None), MOST_MIB, " MiB")
     requests = f"{run.held[-1].requests:,}" if run else "100,000"
     asked = f"{about}: over {requests} requests at most {MOST_GROWTH:.0%} more than after the first tenth of them"
-    yield _at_most(7, asked, 100 * growth if growth is not None else None, 100 * MOST_GROWTH, " %")
-    asked = f"{about}: ready in at most {MOST_START_SECONDS:.0f} s"
-    yield _at_most(7, asked, start.median if start else None, MOST_START_SECONDS, " s")
+    if run is None:
+        yield _lacking(7, asked, scenarios, "memory")
+    else:
+        growth = 100 * run.growth_mib / run.held[1].memory.rss
+        yield _at_most(7, asked, growth, 100 * MOST_GROWTH, " %").unless(_besides(run.statuses))
+    asked = f"{about}: ready in at most {MOST_START_SECONDS:.0f} s, each time"
+    if start is None:
+        yield _lacking(7, asked, scenarios, "start-up")
+    else:
+        yield _at_most(7, asked, start.most, MOST_START_SECONDS, " s")
 
 
-def _gpu(results: Results, series: Sequence[Series]) -> Point:
+def _gpu(results: Results, series: Sequence[Series]) -> Iterator[Point]:
     asked = "on a GPU: images a second over HTTP against the limit in one program"
     if results.device != "cuda":
-        return Point(8, asked, "not measured: this run is on the CPU", None)
-    ratios = [each.ratio for each in series if each.system == SERVICE and each.ratio]
-    return Point(8, asked, f"at best {down(max(ratios))} of the limit" if ratios else "not measured", None)
+        yield Point(8, asked, "not measured: this run is on the CPU", None)
+        return
+    own = [each for each in series if (each.system, each.variant) == (SERVICE, "") and each.ratio is not None]
+    for each in sorted(own, key=lambda one: one.connections):
+        ratio = f"{down(each.ratio or 0.0)} of the limit"
+        yield Point(8, f"{asked}, {each.connections} connections", ratio, None, figure=True)
+    if not own:
+        yield Point(8, asked, "not measured", None)

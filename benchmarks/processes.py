@@ -13,9 +13,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.failures import NotServedError
+
 MIB = 2**20
 _PR_SET_CHILD_SUBREAPER = 36
-_GRACE_SECONDS = 4.0
+_GRACE_SECONDS = 2.0
+_KILLED_SECONDS = 10.0
 _WORDS = 300
 
 
@@ -59,11 +62,19 @@ class Started:
         return next((line.strip()[-_WORDS:] for line in reversed(lines) if line.strip()), "it said nothing")
 
     def memory(self) -> Memory:
-        """Return what it and its descendants hold now."""
+        """Return what it and its descendants hold now; NotServedError if it has ended, or that cannot be read."""
+        # What has ended holds nothing, which would be the best of all figures.
+        if not self.alive:
+            msg = f"the process has ended: {self.last_words}"
+            raise NotServedError(msg)
+        own = memory_of([self.popen.pid])
+        if not own.rss or not own.peak:
+            msg = "what the process holds cannot be read in /proc"
+            raise NotServedError(msg)
         return memory_of([self.popen.pid, *descendants(self.popen.pid)])
 
     def forget_peak(self) -> None:
-        """Let the most that was resident count anew from here."""
+        """Let the most that was resident count anew from here; where the kernel refuses that, it counts from before."""
         for pid in [self.popen.pid, *descendants(self.popen.pid)]:
             with contextlib.suppress(OSError):
                 Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
@@ -107,7 +118,7 @@ def _end(popen: subprocess.Popen[bytes], before: set[int]) -> None:
                 os.kill(pid, signal.SIGKILL)
         _reap(rest, popen)
         time.sleep(0.02)
-    popen.wait(_GRACE_SECONDS)
+    popen.wait(_KILLED_SECONDS)
 
 
 def _rest(before: set[int]) -> list[int]:

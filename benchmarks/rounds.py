@@ -2,35 +2,30 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from benchmarks.environments import NotInstalledError, install
+from benchmarks.choice import Loads, worth_more_rounds
+from benchmarks.client import post, run
+from benchmarks.environments import NotInstalledError, install, version_of
+from benchmarks.failures import FAILURES, NotMeasuredError, reason
 from benchmarks.images import Images, as_form
-from benchmarks.limit import LimitError, measure_limit
+from benchmarks.limit import measure_limit
+from benchmarks.loads import closed_loop, in_turn, statuses
 from benchmarks.machine import busy
-from benchmarks.results import LimitRow, Results, Row
+from benchmarks.percentiles import Percentiles
+from benchmarks.results import LimitRow, Results, Row, TailRow
 from benchmarks.scoring import Scorer
+from benchmarks.serving import Server, check_answer, serving
 from benchmarks.settings import CONNECTIONS, BenchSettings
-from benchmarks.systems import (
-    MODEL_FILES,
-    SERVICE,
-    NotServedError,
-    Precision,
-    Server,
-    System,
-    check_answer,
-    content_type,
-    missing,
-    peers,
-    service,
-    serving,
-)
-from benchmarks.wrk import WrkError, run_wrk, write_bodies
+from benchmarks.systems import INT8_ON_CUDA, MODEL_FILES, SERVICE, Precision, System, missing, peers, service
+from benchmarks.wrk import run_wrk, write_bodies
 
 LIMIT = "limit"
-_BUSY_SECONDS = 2.0
+_BUSY_SECONDS = 0.4
 _WARM_UP_CONNECTIONS, _WARM_UP_SECONDS = 32, 1.0
 _FULL_DETAIL_CONNECTIONS = (32,)
+_TAIL_CONNECTIONS = 32
 
 
 @dataclass(frozen=True)
@@ -53,11 +48,12 @@ def measurable(settings: BenchSettings, results: Results) -> list[Precision]:
     """Return the networks that can be measured; the others are noted as skipped."""
     found: list[Precision] = []
     for precision in settings.precisions:
-        reason = missing(precision)
-        if reason is None:
+        why = missing(precision, settings.device)
+        if why is None:
             found.append(precision)
         else:
-            results.skipped[precision] = reason
+            # A run is whole without what cannot be, not without a file that should be there.
+            results.skip(precision, NotMeasuredError(why), peer=why == INT8_ON_CUDA)
     return found
 
 
@@ -68,8 +64,9 @@ def install_peers(names: Sequence[str], settings: BenchSettings, results: Result
         try:
             install(name, settings.device)
         except NotInstalledError as error:
-            results.skipped[name] = str(error)
+            results.skip(name, error, peer=True)
         else:
+            results.peers[name] = version_of(name)
             found.append(name)
     return tuple(found)
 
@@ -98,54 +95,67 @@ class Rounds:
     ) -> None:
         self._settings, self._names, self._images = settings, names, images
         self._bodies, self._results, self._say = bodies, results, say
+        self._scores: dict[Precision, dict[str, float]] = {}
 
     def measure(self, precisions: Sequence[Precision]) -> None:
         """Measure all rounds."""
-        systems = [system for precision in precisions for system in self._systems(precision)]
-        for number in self._settings.each_round:
-            self._results.busy_before.append(busy(_BUSY_SECONDS))
+        rounds = self._settings.each_round
+        loads = [each for precision in precisions for each in self._loads(precision)]
+        for number in rounds:
             for precision in precisions:
-                if LIMIT in self._names:
-                    self._limit(number, precision)
-                for system in systems:
-                    if system.precision == precision:
-                        self._system(number, system)
-            systems = self._worth_another_round(systems)
+                turns = [partial(self._limit, number, precision)] if LIMIT in self._names else []
+                turns += [partial(self._system, number, *each) for each in loads if each[0].precision == precision]
+                # Each round begins elsewhere, so that nothing always comes first, or always after the same.
+                first = (number - 1) * len(turns) // len(rounds)
+                for turn in turns[first:] + turns[:first]:
+                    turn()
+            if number == 1:
+                loads = worth_more_rounds(self._results.rows, loads)
 
-    def _systems(self, precision: Precision) -> list[System]:
+    def _loads(self, precision: Precision) -> Loads:
         device = self._settings.device
-        own = [service(precision, device), service(precision, device, "full")] if SERVICE in self._names else []
+        found: Loads = []
+        if SERVICE in self._names:
+            found.append((service(precision, device), CONNECTIONS))
+            found.append((service(precision, device, "full"), _FULL_DETAIL_CONNECTIONS))
         others = tuple(name for name in self._names if name not in {LIMIT, SERVICE})
-        return own + peers(others, precision, device)
+        return found + [(each, CONNECTIONS) for each in peers(others, precision, device)]
 
     def _limit(self, number: int, precision: Precision) -> None:
-        settings = self._settings
+        settings, others = self._settings, busy(_BUSY_SECONDS)
         try:
             limit = measure_limit(MODEL_FILES[precision], settings.data, settings.each_seconds, settings.device)
-        except LimitError as error:
-            self._skip(f"{LIMIT} {precision}", str(error))
+        except FAILURES as error:
+            self._skip(f"{LIMIT} {precision}, round {number}", error)
             return
-        self._results.limits.append(LimitRow(round=number, precision=precision, limit=limit))
+        self._results.limits.append(LimitRow(round=number, precision=precision, limit=limit, busy=others))
         self._say(f"{number} {precision} limit: {limit.images_per_second:.0f}/s ({limit.configuration})")
 
-    def _system(self, number: int, system: System) -> None:
+    def _system(self, number: int, system: System, connections: Sequence[int]) -> None:
+        where = what = f"{system.label} {system.precision}, round {number}"
+        others = busy(_BUSY_SECONDS)
         try:
             with serving(system, self._images.encoded[0]) as server:
-                check_answer(server, self._images.encoded[0], self._expected(system))
+                check_answer(server, self._images.encoded[0], self._expected(system.precision))
                 self._load(server, _WARM_UP_CONNECTIONS, _WARM_UP_SECONDS)
-                for connections in CONNECTIONS if system.variant != "full detail" else _FULL_DETAIL_CONNECTIONS:
-                    row = self._load(server, connections, self._settings.each_seconds, number)
-                    self._results.rows.append(row)
-                    self._say(in_words(row))
-        except (NotServedError, WrkError) as error:
-            self._skip(f"{system.label} {system.precision}", str(error))
+                for each in connections:
+                    where = f"{what}, {each} connections"
+                    row = self._load(server, each, self._settings.each_seconds)
+                    self._results.rows.append(row.model_copy(update={"round": number, "busy": others}))
+                    self._say(in_words(self._results.rows[-1]))
+                if system.name == SERVICE and not system.variant:
+                    where = f"{what}, {_TAIL_CONNECTIONS} connections of the own client"
+                    self._results.tails.append(self._tail(server, number))
+        except FAILURES as error:
+            self._skip(where, error, peer=system.name != SERVICE)
 
-    def _load(self, server: Server, connections: int, seconds: float, number: int = 0) -> Row:
+    def _load(self, server: Server, connections: int, seconds: float) -> Row:
         system = server.system
         bodies = self._bodies.forms if system.form else self._bodies.plain
-        load = run_wrk(server.url, system.path, bodies, content_type(system), connections, seconds)
+        server.process.forget_peak()
+        load = run_wrk(server.url, system.path, bodies, system.content_type, connections, seconds)
         return Row(
-            round=number,
+            round=0,
             precision=system.precision,
             system=system.name,
             variant=system.variant,
@@ -153,23 +163,28 @@ class Rounds:
             memory=server.process.memory(),
         )
 
-    def _expected(self, system: System) -> dict[str, float]:
-        scorer = Scorer(MODEL_FILES[system.precision])
-        return scorer.table(scorer.run([scorer.read(self._images.encoded[0])])[0])
+    def _tail(self, server: Server, number: int) -> TailRow:
+        jobs = in_turn([post(server.system.path, image) for image in self._images.encoded])
+        seconds = self._settings.each_seconds
+        exchanges, spent = run(closed_loop(server.port, jobs, _TAIL_CONNECTIONS, seconds=seconds))
+        return TailRow(
+            round=number,
+            precision=server.system.precision,
+            connections=_TAIL_CONNECTIONS,
+            times=Percentiles.of([each.seconds for each in exchanges]),
+            statuses=statuses(exchanges),
+            client_per_thousand=1000 * spent / max(len(exchanges), 1),
+        )
 
-    def _worth_another_round(self, systems: list[System]) -> list[System]:
-        """Drop the ways of setting up a peer that were not the best of its own at any load."""
-        best: dict[tuple[str, str, int], Row] = {}
-        for row in self._results.rows:
-            key = (row.precision, row.system, row.load.connections)
-            if key not in best or row.load.good_per_second > best[key].load.good_per_second:
-                best[key] = row
-        good = {(row.precision, row.system, row.variant) for row in best.values()}
-        return [each for each in systems if each.name == SERVICE or (each.precision, each.name, each.variant) in good]
+    def _expected(self, precision: Precision) -> dict[str, float]:
+        if precision not in self._scores:
+            scorer = Scorer(MODEL_FILES[precision])
+            self._scores[precision] = scorer.table(scorer.run([scorer.read(self._images.encoded[0])])[0])
+        return self._scores[precision]
 
-    def _skip(self, what: str, why: str) -> None:
-        self._results.skipped[what] = why
-        self._say(f"{what} was skipped: {why}")
+    def _skip(self, what: str, error: Exception, *, peer: bool = False) -> None:
+        self._results.skip(what, error, peer=peer)
+        self._say(f"{what} was skipped: {reason(error)}")
 
 
 def in_words(row: Row) -> str:
@@ -178,6 +193,6 @@ def in_words(row: Row) -> str:
     name = f"{row.system} ({row.variant})" if row.variant else row.system
     return (
         f"{row.round} {row.precision} {name}, {load.connections} connections: {load.good_per_second:.0f}/s, p50 "
-        f"{load.p50_ms:.1f} p99 {load.p99_ms:.1f} ms, {load.failed} failed, {row.memory.rss:.0f} MiB; "
+        f"{load.p50_ms:.1f} p99 {load.p99_ms:.1f} ms, {load.failed} failed, {row.memory.peak:.0f} MiB; "
         f"wrk {load.client_per_thousand:.3f} s of processor a thousand"
     )

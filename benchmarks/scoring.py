@@ -24,6 +24,7 @@ THREADS_VARIABLE = "GALAXYTREE_BENCH_THREADS"
 BATCH_VARIABLE = "GALAXYTREE_BENCH_BATCH"
 PORT_VARIABLE = "GALAXYTREE_BENCH_PORT"
 WORKERS_VARIABLE = "GALAXYTREE_BENCH_WORKERS"
+SPINNING_VARIABLE = "GALAXYTREE_BENCH_SPINNING"
 
 # As the service has them: float32 in full, and no search for algorithms on a client's request.
 _CUDA = ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"})
@@ -40,14 +41,19 @@ class Scorer:
         Threads that one run of the network is divided among.
     device : str
         ``cpu`` or ``cuda``.
+    spinning : bool
+        Whether threads wait awake for the next run as long as ONNX Runtime has it; for a millisecond else, as those of
+        the service do.
     """
 
-    def __init__(self, file: Path, threads: int = 1, device: str = "cpu") -> None:
+    def __init__(self, file: Path, threads: int = 1, device: str = "cpu", *, spinning: bool = False) -> None:
         card = ModelCard.read(MODEL_FOLDER)
         self._framing, self._columns = card.framing, card.columns
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        if not spinning:
+            options.add_session_config_entry("session.intra_op.spin_duration_us", "1000")
         if device == "cuda":
             onnxruntime.preload_dlls()
         providers = [_CUDA] if device == "cuda" else ["CPUExecutionProvider"]
@@ -58,7 +64,8 @@ class Scorer:
     def of_environment(cls, threads: int | None = None) -> "Scorer":
         """Return what the variables of `benchmarks.systems` ask a peer for."""
         file = Path(os.environ.get(MODEL_VARIABLE, MODEL_FOLDER / MODEL_FILE))
-        return cls(file, threads or number(THREADS_VARIABLE, 1), os.environ.get(DEVICE_VARIABLE, "cpu"))
+        device, spinning = os.environ.get(DEVICE_VARIABLE, "cpu"), bool(number(SPINNING_VARIABLE, 0))
+        return cls(file, threads or number(THREADS_VARIABLE, 1), device, spinning=spinning)
 
     def read(self, data: bytes) -> NDArray[np.uint8]:
         """Decode and frame one image, as the service does: uint8 [size, size, 3]."""

@@ -13,6 +13,8 @@ PARTIAL_RESULTS = ROOT / "reports" / "benchmarks"
 """Where runs go that leave something out: no figures of theirs are to be published."""
 
 CONNECTIONS = (1, 8, 32, 128)
+BUSY = (8, 32, 128)
+"""Loads at which the service is held against its peers."""
 _QUICK_SECONDS = 1.0
 _QUICK_SCALE = 0.1
 
@@ -26,7 +28,7 @@ class BenchSettings(Options):
         bool, Field(description="One round, a second each, scenarios a tenth as long: to see that it runs")
     ] = False
     rounds: Annotated[int, Field(gt=0, le=100, description="Times that everything is measured, in turn")] = 3
-    seconds: Annotated[float, Field(gt=0, le=600, description="How long each load lasts")] = 5.0
+    seconds: Annotated[float, Field(gt=0, le=600, description="How long each load lasts")] = 4.0
     precision: Annotated[
         Literal["fp32", "int8", "both"], Field(description="Network that is measured; both, as far as there are both")
     ] = "both"

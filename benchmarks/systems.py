@@ -1,13 +1,7 @@
-"""What is measured over HTTP: the service and its peers, each as a process that is started, and checked to be right."""
+"""What is measured over HTTP: the service, and every way in which peers are set up."""
 
-import contextlib
-import http.client
-import json
-import os
-import socket
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,7 +9,6 @@ from typing import Literal
 from app.providers import cores
 from benchmarks.environments import python_of
 from benchmarks.images import BOUNDARY, as_form
-from benchmarks.processes import Started, started
 from benchmarks.scoring import (
     BATCH_VARIABLE,
     DEVICE_VARIABLE,
@@ -23,6 +16,7 @@ from benchmarks.scoring import (
     MODEL_VARIABLE,
     PORT_VARIABLE,
     ROOT,
+    SPINNING_VARIABLE,
     THREADS_VARIABLE,
     WORKERS_VARIABLE,
 )
@@ -32,15 +26,9 @@ Precision = Literal["fp32", "int8"]
 MODEL_FILES: dict[Precision, Path] = {"fp32": MODEL_FOLDER / MODEL_FILE, "int8": MODEL_FOLDER / INT8_FILE}
 SERVICE = "service"
 FASTAPI = "fastapi"
+INT8_ON_CUDA = "int8 is for CPUs"
 ONE_PROCESS = "one process, a session of as many threads as cores"
-_PATIENCE_SECONDS = 90.0
-_PROBE_SECONDS = 0.02
-_TOLERANCE = 1e-3
 _EACH = "one image at a time"
-
-
-class NotServedError(RuntimeError):
-    """A system that did not come up, or answers something else than the network does."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +67,20 @@ class System:
         """Name and variant."""
         return f"{self.name} ({self.variant})" if self.variant else self.name
 
-
-@dataclass(frozen=True)
-class Server:
-    """A system that runs."""
-
-    system: System
-    process: Started
-    port: int
-
     @property
-    def url(self) -> str:
-        """Scheme, host and port."""
-        return f"http://127.0.0.1:{self.port}"
+    def content_type(self) -> str:
+        """What it is told that bodies are."""
+        return f"multipart/form-data; boundary={BOUNDARY}" if self.form else "image/jpeg"
+
+    def body(self, image: bytes) -> bytes:
+        """Return what is posted of an image."""
+        return as_form(image) if self.form else image
 
 
-def missing(precision: Precision) -> str | None:
+def missing(precision: Precision, device: str) -> str | None:
     """Say why a precision cannot be measured, or None where it can."""
+    if precision == "int8" and device == "cuda":
+        return INT8_ON_CUDA
     if not MODEL_FILES[precision].is_file():
         return f"there is no {MODEL_FILES[precision].relative_to(ROOT)}"
     return None
@@ -168,7 +153,8 @@ _RAY = {
 }
 _WAYS: dict[str, tuple[_Way, ...]] = {
     FASTAPI: (
-        _Way(ONE_PROCESS, _UVICORN, {THREADS_VARIABLE: str(cores())}),
+        # Whoever writes this first leaves ONNX Runtime as it comes.
+        _Way(ONE_PROCESS, _UVICORN, {THREADS_VARIABLE: str(cores()), SPINNING_VARIABLE: "1"}),
         _Way("a process a core", (*_UVICORN, "--workers", str(cores()))),
     ),
     "litserve": _own("litserve", {}, 1, 8),
@@ -179,94 +165,3 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
         _Way("batches of up to 16", (*_BENTO, "benchmarks.peers.bentoml.server:Batched"), _BENTO_BATCHES, form=True),
     ),
 }
-
-
-@contextlib.contextmanager
-def serving(system: System, image: bytes) -> Iterator[Server]:
-    """Start a system, wait until it answers an image, and end it and all that it started.
-
-    Raises
-    ------
-    NotServedError
-        If it ends, or does not come up in time.
-    """
-    port = free_port()
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("GALAXYTREE_")}
-    variables = {name: value.format(port=port) for name, value in system.variables.items()}
-    command = [each.format(port=port) for each in system.command]
-    environment = {**plain, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **variables}
-    with started(command, environment, ROOT) as process:
-        server = Server(system, process, port)
-        _wait(server, image)
-        yield server
-
-
-def _request(system: System, image: bytes) -> tuple[str, bytes, str]:
-    body = as_form(image) if system.form else image
-    return system.path, body, content_type(system)
-
-
-def content_type(system: System) -> str:
-    """Return what type a system is told that bodies have."""
-    return f"multipart/form-data; boundary={BOUNDARY}" if system.form else "image/jpeg"
-
-
-def _wait(server: Server, image: bytes) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    said = "nothing"
-    while time.monotonic() < deadline:
-        if not server.process.alive:
-            msg = f"{server.system.label} ended at its start: {server.process.last_words}"
-            raise NotServedError(msg)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            status, answer = _probe(server, image)
-            if status == http.HTTPStatus.OK:
-                return
-            said = f"{status} {answer[:200]!r}"
-        time.sleep(_PROBE_SECONDS)
-    msg = f"{server.system.label} answered {said} for {_PATIENCE_SECONDS:.0f} s: {server.process.last_words}"
-    raise NotServedError(msg)
-
-
-def _probe(server: Server, image: bytes) -> tuple[int, bytes]:
-    if server.system.ready is None:
-        return post(server.port, *_request(server.system, image))
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    try:
-        connection.request("GET", server.system.ready)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def post(port: int, path: str, body: bytes, kind: str) -> tuple[int, bytes]:
-    """Post a body to a port of this machine; status and body of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request("POST", path, body, {"Content-Type": kind})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def check_answer(server: Server, image: bytes, expected: Mapping[str, float]) -> None:
-    """Hold a system's answer against the network's own; NotServedError if they differ."""
-    status, answer = post(server.port, *_request(server.system, image))
-    said = json.loads(answer) if status == http.HTTPStatus.OK else None
-    if isinstance(said, list):
-        (said,) = said
-    scores = said.get("scores", said) if isinstance(said, dict) else {}
-    far = [name for name, value in expected.items() if abs(scores.get(name, 9.0) - value) > _TOLERANCE]
-    if far:
-        msg = f"{server.system.label} answers {status} and not what the network does: {answer[:200]!r}"
-        raise NotServedError(msg)
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,5 +1,6 @@
 """Results as a page of Markdown."""
 
+import statistics
 from collections.abc import Iterator
 
 from benchmarks.points import down, listed, points
@@ -7,6 +8,7 @@ from benchmarks.results import Results, Scenarios, Series
 from benchmarks.systems import Precision
 
 _MARKS = {True: "met", False: "**not met**", None: "not measured"}
+_FIGURE = "measured"
 
 
 def write_table(results: Results, plot: str | None = None) -> str:
@@ -22,8 +24,9 @@ def write_table(results: Results, plot: str | None = None) -> str:
         lines += [f"![Requests a second by number of connections]({plot})", ""]
     for precision in results.precisions:
         lines += [*_limit(results, precision), *_loads(results, precision)]
+        lines += _tails(results, precision)
     for each in results.scenarios:
-        lines += _scenarios(each)
+        lines += _scenarios(each, results.limit_of(each.precision))
     if results.skipped:
         lines += ["## What was skipped", "", *(f"- {what}: {why}" for what, why in results.skipped.items()), ""]
     return "\n".join(lines)
@@ -35,6 +38,10 @@ def _about(results: Results) -> Iterator[str]:
         yield "**A part of a run, or a shortened one: not to be published.**"
         yield ""
     yield f"- **Made by** `{results.command}`, {results.finished}; `make bench` runs it all."
+    sums = ", ".join(f"{precision} sha256 {each}" for precision, each in results.model.sha256.items())
+    yield f"- **Measured**: commit {results.commit}; {results.model.name} {results.model.version}, {sums}."
+    if results.peers:
+        yield f"- **Peers**: {', '.join(f'{name} {version}' for name, version in results.peers.items())}."
     yield (
         f"- **Machine**: {machine.gpu or machine.processor}, {machine.cores} cores, {machine.memory_gib} GiB, "
         f"{machine.kernel}; network on {results.device.upper()}."
@@ -48,12 +55,16 @@ def _about(results: Results) -> Iterator[str]:
             f"- **Client**: wrk, {sorted(costs)[len(costs) // 2]:.3f} s of processor time for 1,000 requests "
             f"(median; at most {max(costs):.3f}), on the same machine."
         )
-    if results.busy_before:
-        parts = ", ".join(f"{part:.0%}" for part in results.busy_before)
-        yield f"- **Others** used {parts} of the processor just before each round."
+    others = [row.busy for row in results.rows] + [row.busy for row in results.limits]
+    if others:
+        yield (
+            f"- **Others** used {statistics.median(others):.0%} of the processor just before each system was started "
+            f"(median; at most {max(others):.0%})."
+        )
     yield (
-        f"- **How**: everything in turn, {results.rounds} times over, {results.seconds:g} s a load. Figures are "
-        "medians over rounds with the least and the most; ratios are taken within a round."
+        f"- **How**: everything in turn, {results.rounds} times over and each time in another order, "
+        f"{results.seconds:g} s a load. Figures are medians over rounds with the least and the most; ratios are taken "
+        "within a round."
     )
 
 
@@ -63,7 +74,7 @@ def _points(results: Results) -> Iterator[str]:
     yield "| | asked | reached | |"
     yield "|---|---|---|---|"
     for each in points(results):
-        yield f"| {each.number} | {each.asked} | {each.reached} | {_MARKS[each.met]} |"
+        yield f"| {each.number} | {each.asked} | {each.reached} | {_FIGURE if each.figure else _MARKS[each.met]} |"
 
 
 def _limit(results: Results, precision: Precision) -> Iterator[str]:
@@ -81,11 +92,23 @@ def _loads(results: Results, precision: Precision) -> Iterator[str]:
     for connections in sorted({each.connections for each in series}):
         yield f"## {precision}: {connections} connection{'s' if connections > 1 else ''}"
         yield ""
-        yield "| system | requests/s | of the limit | p50, ms | p95, ms | p99, ms | failed | memory, MiB: RSS, PSS |"
+        yield "| system | requests/s | of the limit | p50, ms | p95, ms | p99, ms | failed | MiB: peak, RSS, PSS |"
         yield "|---|---|---|---|---|---|---|---|"
         chosen = [each for each in series if each.connections == connections]
         for each in sorted(chosen, key=lambda one: one.median, reverse=True):
             yield _row(each)
+        yield ""
+
+
+def _tails(results: Results, precision: Precision) -> Iterator[str]:
+    rows = [each for each in results.tails if each.precision == precision]
+    if rows:
+        yield f"The service at {rows[0].connections} connections, timed by the project's own client, by round:"
+        yield ""
+        yield from (
+            f"- {each.times}; {listed(each.statuses)}. {_cost(each.client_per_thousand)}"
+            for each in sorted(rows, key=lambda row: row.round)
+        )
         yield ""
 
 
@@ -95,16 +118,19 @@ def _row(series: Series) -> str:
     ratio = "-" if series.ratio is None else down(series.ratio)
     name = f"**{series.label}**" if series.system == "service" else series.label
     spread = f" ({min(rates):.0f} to {max(rates):.0f})" if len(rates) > 1 else " (one round)"
-    memory = f"{series.memory.rss:.0f}, {series.memory.pss:.0f}"
+    memory = f"{series.memory.peak:.0f}, {series.memory.rss:.0f}, {series.memory.pss:.0f}"
     failed = f"{series.failed} of {series.requests}"
     return f"| {name} | {series.median:.0f}{spread} | {ratio} | {times} | {failed} | {memory} |"
 
 
-def _scenarios(scenarios: Scenarios) -> Iterator[str]:
+def _scenarios(scenarios: Scenarios, limit: float | None) -> Iterator[str]:
     facts = [*_steady_facts(scenarios), *_crowd_facts(scenarios), *_attack_facts(scenarios), *_memory_facts(scenarios)]
     if facts:
         yield f"## {scenarios.precision}: what else a service meets"
         yield ""
+        if scenarios.limit:
+            rounds = f"; in the rounds: {limit:.0f}" if limit else ""
+            yield f"- **Limit** just before: {scenarios.limit:.0f} images a second{rounds}."
         yield from (f"- {fact}" for fact in facts)
         yield ""
 
@@ -121,7 +147,8 @@ def _steady_facts(scenarios: Scenarios) -> Iterator[str]:
     if mixed := scenarios.mixed:
         yield (
             f"**5 % corrupt**, 32 connections, {mixed.per_second:.0f} requests a second: good ones "
-            f"{listed(mixed.good)}, {mixed.good_times}; bad ones {listed(mixed.bad)}. "
+            f"{listed(mixed.good)}, {mixed.good_times}; bad ones {listed(mixed.bad)}; connections closed: "
+            f"{mixed.closed}. "
             f"{_cost(mixed.client_per_thousand)}"
         )
 
@@ -140,7 +167,7 @@ def _crowd_facts(scenarios: Scenarios) -> Iterator[str]:
 
 
 def _attack_facts(scenarios: Scenarios) -> Iterator[str]:
-    for each in scenarios.attacks or []:
+    for each in scenarios.attacks:
         yield (
             f"**{each.kind}** for {each.seconds:.0f} s: {listed(each.outcomes)}; others {each.calm} before, "
             f"{each.times} meanwhile, {listed(each.statuses)}; memory {each.before.rss:.0f} MiB before, "
@@ -155,7 +182,11 @@ def _cost(per_thousand: float) -> str:
 def _memory_facts(scenarios: Scenarios) -> Iterator[str]:
     if run := scenarios.memory:
         held = "; ".join(
-            f"{each.requests:,}: {each.memory.rss:.0f}, {each.memory.pss:.0f}, {each.memory.uss:.0f}"
+            f"{each.requests:,}: {memory.peak:.0f}, {memory.rss:.0f}, {memory.pss:.0f}, {memory.uss:.0f}"
             for each in run.held
+            for memory in [each.memory]
         )
-        yield f"**Memory** after so many requests, MiB RSS, PSS, USS: {held}. Answers: {listed(run.statuses)}."
+        yield (
+            f"**Memory** after so many requests, MiB: peak until then, RSS, PSS, USS: {held}. Answers: "
+            f"{listed(run.statuses)}."
+        )

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from benchmarks.failures import WrkError
+
 SCRIPT = Path(__file__).with_name("post.lua")
 _RESULT = re.compile(r"^RESULT (\{.*\})$", re.MULTILINE)
 _TIMEOUT_SECONDS = 30
@@ -57,10 +59,6 @@ class Load(BaseModel):
     def client_per_thousand(self) -> float:
         """Seconds of processor time that the client took for 1,000 requests."""
         return 1000 * self.client_seconds / max(self.requests, 1)
-
-
-class WrkError(RuntimeError):
-    """wrk is not there, or did not do what was asked."""
 
 
 def require_wrk() -> str:

@@ -12,7 +12,7 @@ LINES = 32
 
 
 class Held(BaseModel):
-    """Memory after so many requests."""
+    """Memory after so many requests, and its peak since the number before."""
 
     requests: int
     memory: Memory
@@ -36,6 +36,7 @@ def measure(setting: Setting) -> LongRun:
     with setting.warm() as server:
         held = [Held(requests=0, memory=server.process.memory())]
         for goal in REQUESTS:
+            server.process.forget_peak()
             requests = int(goal * setting.scale) - done
             exchanges, _ = run(closed_loop(server.port, jobs, LINES, requests=requests))
             done += requests

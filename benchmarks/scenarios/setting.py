@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from benchmarks.client import post, run
 from benchmarks.loads import Job, closed_loop, in_turn
 from benchmarks.percentiles import Percentiles
-from benchmarks.systems import Server, System, serving
+from benchmarks.serving import Server, serving
+from benchmarks.systems import System
 
 _WARM_UP_LINES = 8
 
@@ -19,7 +20,7 @@ class Setting:
     Attributes
     ----------
     limit
-        Images a second that this machine can do, from the same run.
+        Images a second that this machine can do, measured just before.
     scale
         By how much everything is shortened; 1 for what the table asks.
     """
