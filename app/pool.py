@@ -12,7 +12,8 @@ precision, on the same kind of device. If it can't be started it is tried again,
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import attrgetter
 
 from app.errors import DeadlineExceededError, InternalError
@@ -84,7 +85,8 @@ class Pool:
         self._watching: asyncio.TimerHandle | None = None
         self._starter = starter
         self._failed = failed
-        self._workers: set[WorkerLink] = set()
+        # The one for images that are alone comes first.
+        self._workers: list[WorkerLink] = []
         self._lanes: Lanes[Entry] = Lanes()
         self._suspects: deque[Entry] = deque()
         self._number = 0
@@ -109,15 +111,16 @@ class Pool:
             If they can't start as they are told to.
         """
         # The first one says where the network runs, and so how many there are to be; later ones are to run the same.
-        running = await self._hire()
-        self._start = self._start.like(running)
+        running = await self._hire(self._start)
+        # But one is enough for images that are alone: what it takes to run on all cores takes memory too.
+        self._start = replace(self._start.like(running), wide=False)
         self._max_batch = running.max_batch
         self._ahead = running.max_batch * (AHEAD if running.provider == CPU else AHEAD_ON_DEVICE)
         if running.provider == CPU:
             try:
                 async with asyncio.TaskGroup() as others:
                     for _ in range(self._start.cores - 1):
-                        others.create_task(self._hire())
+                        others.create_task(self._hire(self._start))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from errors
         self._watch()
@@ -204,19 +207,20 @@ class Pool:
         for timer in (self._expiry, self._watching):
             if timer is not None:
                 timer.cancel()
-        workers, self._workers = self._workers, set()
+        workers, self._workers = self._workers, []
         await asyncio.gather(*(worker.end() for worker in workers))
         # What they were about to start ends too.
         await asyncio.gather(*restarts, return_exceptions=True)
 
-    async def _hire(self) -> Running:
+    async def _hire(self, start: Start) -> Running:
         worker = WorkerLink(self)
         try:
-            running = await worker.start(self._start, self._starter)
+            running = await worker.start(start, self._starter)
         except BaseException:
             await worker.end()
             raise
-        self._workers.add(worker)
+        worker.wide = running.wide
+        self._workers.insert(0 if worker.wide else len(self._workers), worker)
         self._in_vain = False
         self._dispatch()
         return running
@@ -232,7 +236,7 @@ class Pool:
                 break
             self._give(worker, entry)
 
-    def _but_for_suspects(self) -> "Collection[WorkerLink]":
+    def _but_for_suspects(self) -> "Sequence[WorkerLink]":
         """Give suspects to idle workers, and return who may have others meanwhile."""
         for worker in self._workers:
             while self._suspects and not worker.entries:
@@ -240,7 +244,7 @@ class Pool:
                 if not suspect.gone:
                     self._give(worker, suspect)
         # While one waits for its turn, one worker is left to become idle, always the same; or it would wait for ever.
-        return list(self._workers)[1:] if self._suspects else self._workers
+        return self._workers[1:] if self._suspects else self._workers
 
     def _give(self, worker: "WorkerLink", entry: Entry) -> None:
         self._number += 1
@@ -256,7 +260,7 @@ class Pool:
         """Give what a worker had to others, and start another one in its place."""
         if self._closed or worker not in self._workers:
             return
-        self._workers.discard(worker)
+        self._workers.remove(worker)
         if not self._workers:
             self._without_since = self._clock()
         left = [entry for entry in worker.entries.values() if not entry.gone]
@@ -278,7 +282,7 @@ class Pool:
         seconds, longest = RETRY_SECONDS
         while True:
             try:
-                await self._hire()
+                await self._hire(replace(self._start, wide=worker.wide))
             except Exception as error:  # noqa: BLE001 (as when there is no room for another process or thread)
                 _log.error("a worker could not be replaced: %s", error)
                 self._in_vain = True

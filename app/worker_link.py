@@ -65,15 +65,18 @@ class WorkerLink(asyncio.Protocol):
         How many views those have: very many, if there is a suspect among them, which is to be by itself.
     silent_since
         When it last said something or, if it had nothing to say then, was given something; on the loop's clock.
+    wide
+        Whether a run that is alone has all cores there.
     """
 
     def __init__(self, owner: Owner) -> None:
         self.entries: dict[int, Entry] = {}
         self._clock = asyncio.get_running_loop().time
         self.silent_since = self._clock()
+        self.load = 0
+        self.wide = False
         self._idle = True
         self._owner = owner
-        self.load = 0
         self._reader = FrameReader()
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None

@@ -42,6 +42,11 @@ class Memory(BaseModel):
     uss: float
     peak: float
 
+    @property
+    def peak_once(self) -> float:
+        """The peak, with pages that several processes share counted once: as many as they share now."""
+        return self.peak - (self.rss - self.pss)
+
 
 @dataclass(frozen=True)
 class Started:

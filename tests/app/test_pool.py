@@ -88,7 +88,8 @@ async def until(condition: Callable[[], object]) -> None:
     await settled()
 
 
-READY = Frame(Kind.READY, body=orjson.dumps(asdict(RUNNING)))
+def is_ready(*, wide: bool = False) -> Frame:
+    return Frame(Kind.READY, body=orjson.dumps(asdict(replace(RUNNING, wide=wide))))
 
 
 def refused(kind: str, detail: str) -> Frame:
@@ -108,7 +109,8 @@ class Stage:
         self.pool = Pool(start, self._start, self.failures.append, seconds, 3)
 
     def _start(self, sock: socket.socket) -> Puppet:
-        first = self.first.pop(0) if self.first else READY
+        # As a rule the first one has all cores for images that are alone.
+        first = self.first.pop(0) if self.first else is_ready(wide=not self.puppets)
         if isinstance(first, OSError):
             sock.close()
             raise first
@@ -524,13 +526,34 @@ def test_a_worker_that_says_nothing_while_it_starts_is_one_that_cannot_be_starte
 def test_all_workers_run_what_the_first_one_runs() -> None:
     async def scene(stage: Stage) -> None:
         await stage.replace(stage.puppets[1])
+        await stage.replace(stage.puppets[2])
         starts = []
-        for puppet in stage.puppets[:1] + stage.puppets[2:]:
+        for puppet in (stage.puppets[0], stage.puppets[3]):
             await puppet.hear(0)
             starts.append(puppet.start)
         first, *others = starts
         assert first == Start(None, "auto", "auto", 1, MAX_BATCH, 100, 2, "this model")
-        assert others == [Start(None, "cpu", "fp32", 1, MAX_BATCH, 100, 2, "this model", wide=True)]
+        assert others == [Start(None, "cpu", "fp32", 1, MAX_BATCH, 100, 2, "this model", wide=False)]
+
+    play(scene)
+
+
+def test_an_image_that_is_alone_goes_where_it_has_all_cores() -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(3):
+            stage.submit(f"alone-{number}")
+            frame = (await stage.puppets[0].hear(number + 1))[number]
+            assert frame.alone
+            await stage.puppets[0].answer(frame.number)
+        # What takes the place of that one is given them too.
+        stage.first = [is_ready(wide=True)]
+        await stage.replace(stage.puppets[0])
+        new = stage.puppets[2]
+        stage.submit("another")
+        assert (await new.hear(1))[0].alone
+        assert new.start is not None
+        assert new.start.wide
+        await new.answer(new.heard[0].number)
 
     play(scene)
 
@@ -619,7 +642,7 @@ def test_no_worker_is_left_behind_where_another_one_does_not_come_up() -> None:
     async def whole() -> None:
         stage = Stage(cores=3)
         # The last one is still starting.
-        stage.first = [READY, refused("ModelRefusedError", "no good"), Frame(Kind.CANCEL)]
+        stage.first = [is_ready(), refused("ModelRefusedError", "no good"), Frame(Kind.CANCEL)]
         with pytest.raises(ModelRefusedError, match="no good"):
             await stage.pool.open()
         assert [puppet.ended for puppet in stage.puppets] == [False, True, True]
@@ -633,7 +656,7 @@ def test_no_worker_is_left_behind_where_another_one_does_not_come_up() -> None:
 def test_no_worker_is_left_behind_where_the_start_is_given_up(ready: int) -> None:
     async def whole() -> None:
         stage = Stage(cores=3)
-        stage.first = [READY] * ready + [Frame(Kind.CANCEL)] * 3
+        stage.first = [is_ready()] * ready + [Frame(Kind.CANCEL)] * 3
         opening = asyncio.ensure_future(stage.pool.open())
         await until(lambda: len(stage.puppets) == (3 if ready else 1))
         opening.cancel()
