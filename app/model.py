@@ -192,7 +192,8 @@ def _int8_obstacle(folder: ModelFolder, device: Device) -> str | None:
     if not int8.by_default:
         return f"the card doesn't say that int8 raises the RMSE by at most {MOST_RISE}"
     if dot_product() is None:
-        return "int8 gains little on this CPU, which has no instructions for it (VNNI, or ARM's dot product)"
+        reason = "int8 gains little without instructions for it (VNNI, or ARM's dot product)"
+        return f"{reason}, and none are known of this CPU"
     return None
 
 

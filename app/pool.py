@@ -21,6 +21,7 @@ from app.jobs import Job
 from app.lanes import Lanes
 from app.providers import CPU
 from app.starting import Running, Start
+from app.tries import Tries, pause_after
 from app.waiting import Entry, Outcome
 from app.worker_link import Starter, WorkerLink
 
@@ -39,12 +40,6 @@ HANGS_SECONDS = 10.0
 
 WATCH_SECONDS = 1.0
 """How often it is looked whether one hangs."""
-
-RETRY_SECONDS = (0.5, 30.0)
-"""The first and the longest time until it is tried again to replace a worker; each is twice the one before."""
-
-WITHOUT_SECONDS = 60.0
-"""For how long it is tried while no worker is left."""
 
 _LOAD = attrgetter("load")
 
@@ -83,6 +78,7 @@ class Pool:
         self._expiring: deque[Entry] = deque()
         self._expiry: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
+        self._watched = self._clock()
         self._starter = starter
         self._failed = failed
         # The one for images that are alone comes first.
@@ -92,15 +88,13 @@ class Pool:
         self._number = 0
         self._max_batch = self._ahead = 0
         self._restarts: set[asyncio.Task[None]] = set()
-        self._without_since = 0.0
-        # Whether it was tried in vain to replace the last worker.
-        self._in_vain = False
+        self._tries = Tries(self._clock)
         self._closed = False
 
     @property
     def ready(self) -> bool:
         """Whether any worker is there, or will be at once: one that died is replaced before anyone is sent away."""
-        return bool(self._workers) or not self._in_vain
+        return bool(self._workers) or not self._tries.in_vain
 
     async def open(self) -> Running:
         """Start the workers, and wait until they are ready.
@@ -112,8 +106,7 @@ class Pool:
         """
         # The first one says where the network runs, and so how many there are to be; later ones are to run the same.
         running = await self._hire(self._start)
-        # But one is enough for images that are alone: what it takes to run on all cores takes memory too.
-        self._start = replace(self._start.like(running), wide=False)
+        self._start = self._start.like(running)
         self._max_batch = running.max_batch
         self._ahead = running.max_batch * (AHEAD if running.provider == CPU else AHEAD_ON_DEVICE)
         if running.provider == CPU:
@@ -123,6 +116,7 @@ class Pool:
                         others.create_task(self._hire(self._start))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from errors
+        self._watched = self._clock()
         self._watch()
         return running
 
@@ -186,10 +180,15 @@ class Pool:
 
     def _watch(self) -> None:
         """Replace workers that hang."""
-        heard_since = self._clock() - max(self._seconds, HANGS_SECONDS)
+        now = self._clock()
+        # Where all of the machine stood still, they are to have a moment to speak.
+        late = now - self._watched > WATCH_SECONDS + HANGS_SECONDS / 2
         for worker in self._workers:
-            if worker.entries and worker.silent_since <= heard_since:
+            if late:
+                worker.give_time()
+            elif worker.silent_since() <= now - max(self._seconds, HANGS_SECONDS):
                 worker.hang_up()
+        self._watched = now
         self._watching = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._watch)
 
     async def close(self) -> None:
@@ -212,16 +211,16 @@ class Pool:
         # What they were about to start ends too.
         await asyncio.gather(*restarts, return_exceptions=True)
 
-    async def _hire(self, start: Start) -> Running:
+    async def _hire(self, start: Start, in_vain: int = 0) -> Running:
         worker = WorkerLink(self)
+        worker.in_vain = in_vain
         try:
             running = await worker.start(start, self._starter)
         except BaseException:
             await worker.end()
             raise
-        worker.wide = running.wide
+        worker.wide, worker.began = running.wide, self._clock()
         self._workers.insert(0 if worker.wide else len(self._workers), worker)
-        self._in_vain = False
         self._dispatch()
         return running
 
@@ -261,8 +260,10 @@ class Pool:
         if self._closed or worker not in self._workers:
             return
         self._workers.remove(worker)
-        if not self._workers:
-            self._without_since = self._clock()
+        if worker.proved or self._tries.lasted(worker.began):
+            worker.in_vain = 0
+        # The first time nobody is to notice.
+        self._tries.note(in_vain=bool(worker.in_vain))
         left = [entry for entry in worker.entries.values() if not entry.gone]
         _log.error("a worker died with %d images, and is replaced", len(left))
         for entry in left:
@@ -278,18 +279,18 @@ class Pool:
         self._dispatch()
 
     async def _replace(self, worker: "WorkerLink") -> None:
-        await worker.end()
-        seconds, longest = RETRY_SECONDS
+        in_vain = worker.in_vain
         while True:
+            await asyncio.sleep(pause_after(in_vain))
+            in_vain += 1
             try:
-                await self._hire(replace(self._start, wide=worker.wide))
+                await worker.end()
+                await self._hire(replace(self._start, wide=worker.wide), in_vain)
             except Exception as error:  # noqa: BLE001 (as when there is no room for another process or thread)
                 _log.error("a worker could not be replaced: %s", error)
-                self._in_vain = True
-                if not self._workers and self._clock() - self._without_since >= WITHOUT_SECONDS:
+                self._tries.note(in_vain=True)
+                if not self._workers and self._tries.over:
                     self._failed(f"no worker is left, and none can be started ({error})")
                     return
             else:
                 return
-            await asyncio.sleep(seconds)
-            seconds = min(2 * seconds, longest)

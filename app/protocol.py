@@ -9,6 +9,7 @@ client is woken.
 
 import asyncio
 from collections.abc import Callable  # noqa: TC003 (annotations of attributes are evaluated)
+from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
@@ -25,6 +26,10 @@ from app.shortcut import Shortcut
 
 HEAD_BYTES = 64 * 1024
 """How much of a request's head is kept while its end is awaited, beside what came with its first bytes."""
+
+REFUSED_SECONDS = 0.25
+"""For how long who was answered 429 is not listened to. It was asked to wait for longer; but of a crowd that asks again
+at once, those who were let in would get nothing, since all time would go into refusing the others."""
 
 MOST_OFFERS = 16
 """Offers of an upgrade that are declined in what is read at a time; each costs a copy of it."""
@@ -128,6 +133,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {EXTENSION: self._watchers}  # type: ignore[dict-item]
         self._in_head, self._head_bytes, self._trailer_bytes = True, 0, 0
+        self._idle_since = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. What follows a chunked body is none, and is dropped (RFC 9110, 6.5.1)."""
@@ -171,8 +177,7 @@ class Protocol(HttpToolsProtocol):
                 self._watch(self.timeout_keep_alive)
 
     def _unset_keepalive_if_required(self) -> None:
-        """Note that the connection is in use. uvicorn sets a timer for each answer, and unsets it again."""
-        self._idle_since = None
+        """Do nothing: uvicorn sets a timer for each answer, and unsets it again with the next bytes."""
 
     def _watch(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
@@ -235,6 +240,13 @@ class Protocol(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+        if status == HTTPStatus.TOO_MANY_REQUESTS and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self.loop.call_later(REFUSED_SECONDS, self._hear_again)
+
+    def _hear_again(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _log_access(self, cycle: RequestResponseCycle, status: int, request_id: bytes) -> None:
         """Log an answer, as uvicorn does that of an application."""

@@ -44,9 +44,12 @@ class Start:
     wide: bool | None = None
 
     def like(self, running: "Running") -> "Start":
-        """Return how others are to start that run what a first one runs, or nothing."""
+        """Return how others are to start that run what a first one runs, or nothing.
+
+        One is enough for images that are alone: what it takes to run on all cores takes memory too.
+        """
         device: Literal["cpu", "cuda"] = "cpu" if running.provider == CPU else "cuda"
-        return replace(self, device=device, precision=running.precision, wide=running.wide)
+        return replace(self, device=device, precision=running.precision, wide=False)
 
     def batch_on(self, provider: str) -> int:
         """Return how many views there may be in one run on an execution provider."""

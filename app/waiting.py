@@ -49,6 +49,8 @@ class Entry:
     gone: bool = False
     number: int = 0
     worker: "WorkerLink | None" = None
+    # When its worker got it.
+    given: float = 0.0
     # Whether a worker died that had it.
     suspect: bool = False
     # What its worker counts for it.

@@ -71,6 +71,13 @@ def _work(sock: socket.socket, inbox: "_Inbox", start: Start, load: Load) -> Non
         sock.sendall(Frame(Kind.REFUSED, body=orjson.dumps(refusal)).encode())
         return
     max_batch = start.batch_on(model.device.provider)
+    engine = Engine(model, start.max_image_pixels)
+    worker = (
+        _CoreWorker(sock, engine, max_batch)
+        if model.device.provider == CPU
+        else DeviceWorker(sock, engine, max_batch, start.cores)
+    )
+    _settle_down()
     running = Running(
         model.device.provider,
         model.device.why,
@@ -80,15 +87,8 @@ def _work(sock: socket.socket, inbox: "_Inbox", start: Start, load: Load) -> Non
         model.outputs,
         model.wide,
     )
-    sock.sendall(Frame(Kind.READY, body=orjson.dumps(asdict(running))).encode())
-    engine = Engine(model, start.max_image_pixels)
-    worker = (
-        _CoreWorker(sock, engine, max_batch)
-        if model.device.provider == CPU
-        else DeviceWorker(sock, engine, max_batch, start.cores)
-    )
-    _settle_down()
     try:
+        sock.sendall(Frame(Kind.READY, body=orjson.dumps(asdict(running))).encode())
         while frames := inbox.wait():
             worker.take(frames, inbox.peek)
     finally:

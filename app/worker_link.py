@@ -22,6 +22,8 @@ _MUCH = 1_000_000
 START_SECONDS = 120.0
 """A worker that is not ready after that hangs: it takes seconds."""
 
+_OF_A_RUN = frozenset({Kind.ANSWER, Kind.FAILURE})
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,22 +65,27 @@ class WorkerLink(asyncio.Protocol):
         What it has been given and has not said to be done with, by their numbers; for some nobody waits any more.
     load
         How many views those have: very many, if there is a suspect among them, which is to be by itself.
-    silent_since
-        When it last said something or, if it had nothing to say then, was given something; on the loop's clock.
     wide
         Whether a run that is alone has all cores there.
+    began
+        When it was ready, on the loop's clock.
+    in_vain
+        How many were started in its place before, and were of no use.
+    proved
+        Whether it has scored an image.
     """
 
     def __init__(self, owner: Owner) -> None:
         self.entries: dict[int, Entry] = {}
         self._clock = asyncio.get_running_loop().time
-        self.silent_since = self._clock()
         self.load = 0
         self.wide = False
-        self._idle = True
+        self.began = 0.0
+        self.in_vain = 0
+        self.proved = False
+        self._scored = self._clock()
         self._owner = owner
         self._reader = FrameReader()
-        self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._handle: Handle | None = None
         self._running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
@@ -107,9 +114,7 @@ class WorkerLink(asyncio.Protocol):
 
     def give(self, entry: Entry, *, alone: bool) -> None:
         """Give it an entry to work on."""
-        entry.worker = self
-        if self._idle:
-            self._idle, self.silent_since = False, self._clock()
+        entry.worker, entry.given = self, self._clock()
         self.entries[entry.number] = entry
         # Nobody else is to be with a suspect.
         entry.weight = _MUCH if entry.suspect else entry.job.views
@@ -117,21 +122,27 @@ class WorkerLink(asyncio.Protocol):
         job = entry.job
         self._send(Frame(Kind.JOB, entry.number, job.views, job.full, alone, body=job.data))
 
+    def silent_since(self) -> float:
+        """Return since when it has owed an answer: on the loop's clock, and now if it owes none.
+
+        Who only says which images it can't decode may hang all the same: on a GPU others do that than who runs it.
+        """
+        oldest = next(iter(self.entries.values()), None)
+        return self._clock() if oldest is None else max(self._scored, oldest.given)
+
+    def give_time(self) -> None:
+        """Count its silence from now."""
+        self._scored = self._clock()
+
     def drop(self, entry: Entry) -> None:
         """Tell it that nobody waits for an entry, which counts until it says that it is done with it."""
         if entry.number in self.entries:
             self._send(Frame(Kind.CANCEL, entry.number))
 
     def _send(self, frame: Frame) -> None:
-        """Send a frame, together with all others of this turn of the event loop."""
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._unsent.append(frame.encode())
-
-    def _flush(self) -> None:
-        unsent, self._unsent = self._unsent, []
+        """Send a frame, at once: in a crowd, the loop comes to what was put off only once a second."""
         if self._transport is not None:
-            self._transport.write(b"".join(unsent))
+            self._transport.write(frame.encode())
 
     def hang_up(self) -> None:
         """Break the connection, as if it had died: it hangs."""
@@ -149,13 +160,14 @@ class WorkerLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hear what it says."""
-        now = self.silent_since = self._clock()
+        now = self._clock()
         for frame in self._reader.feed(data):
+            if frame.kind in _OF_A_RUN:
+                self._scored, self.proved = now, True
             if (entry := self._take(frame.number)) is not None:
                 _settle(entry, frame, now)
             elif not self._running.done():
                 self._hear_of_start(frame)
-        self._idle = not self.entries
         self._owner.served()
 
     def _hear_of_start(self, frame: Frame) -> None:

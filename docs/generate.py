@@ -149,7 +149,8 @@ def _figures(model: ModelCard) -> list[str]:
     measured = {"": metrics}
     if int8 is not None and int8.metrics:
         measured["int8, "] = int8.metrics
-        used = "used on CPUs unless told otherwise" if int8.by_default else "used where it is asked for"
+        default = "used on CPUs that have instructions for it, unless told otherwise"
+        used = default if int8.by_default else "used where it is asked for"
         lines += [
             (
                 f"The int8 file, measured with `{int8.metrics['command']}`: **RMSE {int8.metrics['rmse']:.4f}** with "

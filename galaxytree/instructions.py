@@ -40,9 +40,10 @@ def dot_product(cpuinfo: Path = CPUINFO) -> str | None:
         other than Linux.
     """
     try:
-        lines = cpuinfo.read_text("utf-8", errors="replace").splitlines()
+        with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+            # The kernel writes it as it is read, a block for each of a hundred cores.
+            said = (line.partition(":") for line in lines)
+            features = next((value.split() for name, _, value in said if name.strip() in {"flags", "Features"}), [])
     except OSError:
         return None
-    said = (line.partition(":") for line in lines)
-    features = next((value.split() for name, _, value in said if name.strip() in {"flags", "Features"}), [])
     return next((name for feature, name in _DOT_PRODUCTS.items() if feature in features), None)

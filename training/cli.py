@@ -201,7 +201,7 @@ def quantise_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
     used = "by default" if int8.by_default else "by choice only"
     click.echo(
         f"{card.name} {card.version}, int8: RMSE {int8.metrics['rmse']:.5f}, {int8.rmse_rise:+.6f} to that of "
-        f"model.onnx (at most {MOST_RISE:+} to be used by default): used on CPUs {used}"
+        f"model.onnx (at most {MOST_RISE:+} to be used by default): used on CPUs with instructions for it {used}"
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 
@@ -181,6 +182,16 @@ def test_each_gets_what_the_worker_says(caplog: pytest.LogCaptureFixture) -> Non
     assert isinstance(outcomes["failing"], InternalError)
     (record,) = (record for record in caplog.records if "out of luck" in record.getMessage())
     assert vars(record)["request_id"] == "id-failing"
+
+
+def test_a_worker_hears_of_an_image_at_once() -> None:
+    async def scene(stage: Stage) -> None:
+        (puppet,) = stage.puppets
+        stage.submit("image")
+        # The loop may be busy for long with those who are refused.
+        assert b"image" in puppet.socket.recv(65536)
+
+    play(scene, cores=1)
 
 
 def test_who_has_the_least_to_do_gets_the_next_and_nobody_more_than_two_batches() -> None:
@@ -484,7 +495,7 @@ def test_a_service_goes_on_without_a_worker_that_cannot_be_replaced(caplog: pyte
 
 
 def test_it_is_tried_again_to_replace_a_worker_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.pool.RETRY_SECONDS", (0.05, 0.2))
+    monkeypatch.setattr("app.tries.RETRY_SECONDS", (0.05, 0.2))
 
     async def scene(stage: Stage) -> None:
         clock = asyncio.get_running_loop().time
@@ -564,6 +575,87 @@ def test_on_a_gpu_a_new_worker_runs_there_too() -> None:
     assert (on_cuda.device, on_cuda.precision, on_cuda.wide) == ("cuda", "fp32", False)
 
 
+def test_who_only_says_what_it_cannot_decode_hangs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pool.HANGS_SECONDS", 0.3)
+    monkeypatch.setattr("app.pool.WATCH_SECONDS", 0.05)
+    problem = orjson.dumps({"code": "undecodable_image", "detail": "no image"})
+
+    async def scene(stage: Stage) -> None:
+        (puppet,) = stage.puppets
+        stage.submit("stuck")
+        (stuck,) = await puppet.hear(1)
+        async with asyncio.timeout(10):
+            while len(stage.puppets) == 1:
+                stage.submit(f"bad-{len(puppet.heard)}")
+                await puppet.hear_at_least(len(puppet.heard) + 1)
+                if puppet.heard[-1].number != stuck.number:
+                    puppet.say(Frame(Kind.PROBLEM, puppet.heard[-1].number, body=problem))
+                await asyncio.sleep(0.02)
+
+    play(scene, cores=1, seconds=0.2)
+
+
+def test_a_machine_that_stood_still_has_no_worker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pool.HANGS_SECONDS", 0.4)
+    monkeypatch.setattr("app.pool.WATCH_SECONDS", 0.05)
+
+    async def scene(stage: Stage) -> None:
+        (puppet,) = stage.puppets
+        stage.submit("before")
+        (frame,) = await puppet.hear(1)
+        # All of it stands still, and the watch is the first to go on.
+        time.sleep(0.6)  # noqa: ASYNC251 (that is what it is about)
+        await asyncio.sleep(0.1)
+        assert len(stage.puppets) == 1
+        await puppet.answer(frame.number)
+        assert isinstance(stage.outcomes["before"], Answered)
+
+    play(scene, cores=1, seconds=5)
+
+
+def test_one_that_dies_before_it_is_of_use_is_replaced_at_growing_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.tries.RETRY_SECONDS", (0.1, 10))
+
+    async def scene(stage: Stage) -> None:
+        clock = asyncio.get_running_loop().time
+        took = []
+        for _ in range(4):
+            began = clock()
+            await stage.replace(stage.puppets[-1])
+            took.append(clock() - began)
+        # The first time nobody is to notice.
+        assert took[0] < 0.1
+        assert took[1] >= 0.1
+        assert took[2] >= 0.2
+        assert took[3] >= 0.4
+        # One that was of use is replaced at once.
+        stage.submit("image")
+        (frame,) = await stage.puppets[-1].hear(1)
+        await stage.puppets[-1].answer(frame.number)
+        began = clock()
+        await stage.replace(stage.puppets[-1])
+        assert clock() - began < 0.4
+
+    assert play(scene, cores=1).failures == []
+
+
+def test_a_service_whose_workers_all_die_before_they_are_of_use_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.tries.RETRY_SECONDS", (0.01, 0.05))
+    monkeypatch.setattr("app.tries.WITHOUT_SECONDS", 0.4)
+
+    async def scene(stage: Stage) -> None:
+        async with asyncio.timeout(10):
+            while not stage.failures:
+                count = len(stage.puppets)
+                if stage.pool._workers:
+                    stage.puppets[-1].socket.close()
+                # Some are not even started.
+                stage.first = [OSError("no room")] if count % 2 else []
+                await asyncio.sleep(0.02)
+
+    assert "no worker is left" in play(scene, cores=1).failures[0]
+
+
 @pytest.mark.parametrize(
     ("first", "says"),
     [
@@ -575,8 +667,8 @@ def test_on_a_gpu_a_new_worker_runs_there_too() -> None:
 def test_without_any_worker_for_a_while_the_service_ends(
     monkeypatch: pytest.MonkeyPatch, first: Frame | OSError | None, says: str
 ) -> None:
-    monkeypatch.setattr("app.pool.RETRY_SECONDS", (0.02, 0.02))
-    monkeypatch.setattr("app.pool.WITHOUT_SECONDS", 0.1)
+    monkeypatch.setattr("app.tries.RETRY_SECONDS", (0.02, 0.02))
+    monkeypatch.setattr("app.tries.WITHOUT_SECONDS", 0.1)
 
     async def scene(stage: Stage) -> None:
         stage.first = [first] * 1000

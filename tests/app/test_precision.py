@@ -21,7 +21,7 @@ from tests.galaxies import png
 from tests.servers import refusal, serving, threaded
 from tests.tiny_model import write_model
 
-WITHOUT = "int8 gains little on this CPU, which has no instructions for it"
+WITHOUT = "int8 gains little without instructions for it"
 ON_CPU, ON_CUDA = Device(CPU, "for the test"), Device(CUDA, "for the test")
 
 

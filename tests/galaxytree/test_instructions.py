@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from galaxytree.instructions import CPUINFO, EXACT_SUMS, dot_product
@@ -44,28 +45,47 @@ def test_where_nothing_can_be_read_nothing_is_found(tmp_path: Path) -> None:
     assert dot_product(tmp_path) is None
 
 
-@pytest.mark.skipif(not CPUINFO.is_file(), reason=f"{sys.platform} has no {CPUINFO}")
-def test_sums_are_exact_with_it_or_with_what_onnx_runtime_is_told() -> None:
-    """Products as large as they come, on the CPU that the test runs on."""
-    part = np.array(1 / 1024, np.float32)
+def sums(kind: str, options: onnxruntime.SessionOptions) -> tuple[NDArray[np.uint8], int]:
+    """Return what ONNX Runtime makes of products as large as they come, where nothing is added, and what is exact."""
+    part, whole = 1 / 1024, 0.0015
+    shapes = {"matrices": (8, 8), "convolution": (8, 8, 1, 1), "depthwise": (8, 1, 3, 3)}
+    pixels = (1, 8) if kind == "matrices" else (1, 8, 5, 5)
     constants: dict[str, Any] = {
-        "part": part, "whole": np.array(0.001, np.float32), "none": np.array(0, np.uint8),
-        "weights": np.full((8, 8), 127, np.int8), "middle": np.array(0, np.int8),
+        "part": np.array(part, np.float32), "whole": np.array(whole, np.float32), "none": np.array(0, np.uint8),
+        "weights": np.full(shapes[kind], 127, np.int8), "middle": np.array(0, np.int8),
     }  # fmt: skip
     taken = ["images", "part", "none", "weights", "part", "middle", "whole", "none"]
+    operator = "QLinearMatMul" if kind == "matrices" else "QLinearConv"
+    attributes = {"group": 8} if kind == "depthwise" else {}
     graph = helper.make_graph(
-        [helper.make_node("QLinearMatMul", taken, ["sums"])],
+        [helper.make_node(operator, taken, ["sums"], **attributes)],
         "made",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", 8])],
-        [helper.make_tensor_value_info("sums", TensorProto.UINT8, ["N", 8])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", *pixels[1:]])],
+        [
+            helper.make_tensor_value_info(
+                "sums", TensorProto.UINT8, ["N", *pixels[1:]] if kind != "depthwise" else ["N", 8, 3, 3]
+            )
+        ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    if dot_product() is None:
-        options.add_session_config_entry(*EXACT_SUMS)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    (sums,) = session.run(None, {"images": np.full((8, 8), 255, np.uint8)})
-    exact = 8 * 255 * 127 * float(part) ** 2 / float(constants["whole"])
-    assert (sums == round(exact)).all()
+    (found,) = session.run(None, {"images": np.full(pixels, 255, np.uint8)})
+    products = 9 if kind == "depthwise" else 8
+    return found, round(products * 255 * 127 * part**2 / whole)
+
+
+@pytest.mark.skipif(not CPUINFO.is_file(), reason=f"{sys.platform} has no {CPUINFO}")
+@pytest.mark.parametrize("kind", ["matrices", "convolution", "depthwise"])
+@pytest.mark.parametrize("told", [True, False])
+def test_sums_are_exact_with_it_or_with_what_onnx_runtime_is_told(kind: str, *, told: bool) -> None:
+    """As in the network's convolutions, on the CPU that the test runs on."""
+    options = onnxruntime.SessionOptions()
+    if told:
+        options.add_session_config_entry(*EXACT_SUMS)
+    elif dot_product() is None:
+        pytest.skip("sums are not exact on this CPU unless ONNX Runtime is told so")
+    found, exact = sums(kind, options)
+    assert exact <= 255
+    assert (found == exact).all()
