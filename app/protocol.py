@@ -91,14 +91,12 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell those who asked to be told when the client goes."""
         super().connection_lost(exc)
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
+        self._unset_keepalive_if_required()
         for act in tuple(self._watchers):
             act()
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
-        self._unset_keepalive_if_required()
         went_on = self._in_head
         self._feeding = True
         self._feed(data)
@@ -175,9 +173,6 @@ class Protocol(HttpToolsProtocol):
             self._idle_since = self.loop.time()
             if self.timeout_keep_alive_task is None:
                 self._watch(self.timeout_keep_alive)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Do nothing: uvicorn sets a timer for each answer, and unsets it again with the next bytes."""
 
     def _watch(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)

@@ -4,7 +4,6 @@ This is the route on which speed counts: FastAPI documents it, and what it would
 validation, a response object) costs more than all that has to be done. So the route is an ASGI application of its own.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -70,16 +69,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
-    await serve(scope["app"].state.service, scope, receive, send)
-
-
 class _DirectRoute(APIRoute):
     """A route that FastAPI describes, and that serves by itself."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 (FastAPI's own)
-        super().__init__(path, endpoint, **options)
-        self.app = _serve
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request whose path is this one's; 405 if the method isn't."""
+        if self.methods and scope["method"] in self.methods:
+            await serve(scope["app"].state.service, scope, receive, send)
+        else:
+            await super().handle(scope, receive, send)
 
 
 router = APIRouter(tags=["classify"], route_class=_DirectRoute)

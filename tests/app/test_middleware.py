@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
@@ -12,6 +13,7 @@ from app.disconnects import EXTENSION, calling_when_gone
 from app.errors import InternalError
 from app.jobs import Job
 from app.lingering import LingeringClose
+from app.main import create_app
 from app.problems import CatchUnexpected
 from app.service import Service
 from app.settings import Settings
@@ -145,3 +147,15 @@ def test_a_task_that_the_server_cancels_drops_its_image(model_folder: Path) -> N
 
 def test_a_service_that_never_started_stops(model_folder: Path) -> None:
     asyncio.run(Service.prepare(Settings(model=model_folder, device="cpu")).stop())
+
+
+def test_the_application_serves_its_route_without_the_shortcut_too(model_folder: Path) -> None:
+    async def ask() -> tuple[httpx.Response, httpx.Response]:
+        # No server has started it, so that it isn't ready; that is the route's own answer.
+        transport = httpx.ASGITransport(create_app(Settings(model=model_folder, device="cpu")))
+        async with httpx.AsyncClient(transport=transport, base_url="http://any") as client:
+            return await client.post("/classify", content=b"image"), await client.get("/classify")
+
+    posted, got = asyncio.run(ask())
+    assert (posted.status_code, posted.json()["code"]) == (503, "not_ready")
+    assert (got.status_code, got.headers["allow"]) == (405, "POST")
