@@ -17,11 +17,11 @@ LARGEST_MODULE_LINES = 300
 # The tree is one value with its table, its algebra and its checks: it stands as a whole.
 LARGER_FOR_A_REASON = {"galaxytree/decision_tree.py": 400}
 
-SERVICE = {"fastapi", "starlette", "uvicorn", "onnxruntime", "orjson", "pydantic_settings"}
-TRAINING = {"torch", "h5py", "jinja2", "matplotlib", "tensorboard", "tqdm"}
+SERVICE = {"fastapi", "starlette", "uvicorn", "onnxruntime", "pydantic_settings"}
+TRAINING = {"torch", "h5py", "jinja2", "matplotlib", "tensorboard"}
 FORBIDDEN = {
     "galaxytree": {"app", "training"} | SERVICE | TRAINING,
-    "app": {"training"} | TRAINING,
+    "app": {"training", "tqdm"} | TRAINING,
     "training": {"app", "fastapi", "starlette", "uvicorn"},
 }
 
