@@ -42,8 +42,8 @@ def held_against(output: Path, rows: int, kind: Callable[[int], str]) -> dict[st
     Returns
     -------
     dict
-        ``rows`` that there are too many or too few; rows that are not at their place (``misplaced``); that have a status
-        that they should not have (``status``); good ones without a score (``unscored``).
+        ``rows`` that there are too many or too few; rows that are not at their place (``misplaced``); that have a
+        status that they should not have (``status``); good ones without a score (``unscored``).
     """
     table = pq.read_table(output)
     expected = pa.array(range(_FIRST_ID, _FIRST_ID + len(table)))

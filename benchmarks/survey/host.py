@@ -1,7 +1,7 @@
 """A host of images, as a program: what the URLs of a survey lead to, served as well as can be, or as the worst do.
 
-``/good/17.jpg`` is the picture of row 17; ``missing``, ``slow``, ``cut`` and ``text`` in place of ``good`` are 404, a body
-that never goes on after its first byte, one that breaks off in the middle, and a page in place of a picture.
+``/good/17.jpg`` is the picture of row 17; ``missing``, ``slow``, ``cut`` and ``text`` in place of ``good`` are 404, a
+body that never goes on after its first byte, one that breaks off in the middle, and a page in place of a picture.
 ``/counts`` is how often each row was asked for, an unsigned byte a row.
 """
 
