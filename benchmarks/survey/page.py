@@ -63,8 +63,8 @@ def _page(results: SurveyResults) -> Iterator[str]:
     yield f"- **Machine**: {results.machine.processor}, {results.machine.cores} cores, {results.machine.kernel}."
     yield f"- **Images**: {results.images}."
     yield (
-        "- **How**: service, host of images and client share the cores of this machine. The rate of a survey is that of "
-        "the whole command, from the start of Python to the table."
+        "- **How**: service, host of images and client share the cores of this machine. The rate of a survey is that "
+        "of the whole command, from the start of Python to the table."
     )
     yield ""
     yield "| | asked | reached | |"
