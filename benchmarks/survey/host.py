@@ -100,7 +100,7 @@ async def serve(answers: list[bytes], rows: int) -> None:
 @click.option("--rows", type=int, required=True, help="How many rows there are")
 def main(data: Path, rows: int) -> None:
     """Serve pictures until killed."""
-    uvloop.run(serve([_whole(image) for image in galaxies(data, ORIGINALS).encoded], rows))
+    uvloop.run(serve([_whole(image) for image in galaxies(data, min(ORIGINALS, rows)).encoded], rows))
 
 
 if __name__ == "__main__":
