@@ -39,15 +39,15 @@ def image_host(data: Path, rows: int) -> Iterator[ImageHost]:
     """Run a host of images for a catalogue of so many rows; NotMeasuredError if it doesn't come up."""
     command = [sys.executable, "-m", "benchmarks.survey.host", "--data", str(data.resolve()), "--rows", str(rows)]
     with started(command, _environment(), ROOT) as process:
-        yield ImageHost(int(_first_line(process)))
+        yield ImageHost(_port(process))
 
 
-def _first_line(process: Started) -> str:
+def _port(process: Started) -> int:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline and process.alive:
         line, newline, _ = process.log.read_text("utf-8").partition("\n")
-        if newline:
-            return line
+        if newline and line.isdecimal():
+            return int(line)
         time.sleep(0.05)
     msg = f"the host of images did not come up: {process.last_words}"
     raise NotMeasuredError(msg)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from benchmarks import __main__ as command_line
 from benchmarks.__main__ import main
 from benchmarks.failures import NotMeasuredError
+from benchmarks.images import Images
 from benchmarks.survey import catalogue, performing
 from benchmarks.survey.measure import Disturbed, Steady
 from benchmarks.survey.page import SurveyResults, publish
@@ -162,6 +163,7 @@ def test_a_part_of_a_run_is_not_published(tmp_path: Path, monkeypatch: pytest.Mo
         msg = "no service"
         raise NotMeasuredError(msg)
 
+    monkeypatch.setattr(performing, "galaxies", lambda *_: Images((b"image",), "none"))
     monkeypatch.setattr(performing, "steady", lambda *_: steady())
     monkeypatch.setattr(performing, "disturbed", lambda *_: disturbed())
     monkeypatch.setattr(performing, "RESULTS", tmp_path / "whole")
