@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from benchmarks.images import galaxies
-from benchmarks.processes import Started
 from benchmarks.serving import Server, free_port, serving
 from benchmarks.survey import catalogue
 from benchmarks.survey.host import ORIGINALS
@@ -200,7 +199,7 @@ class Faults:
         with ExitStack() as services:
             servers = [services.enter_context(serving(self._system, b"", self._port))]
 
-            def meanwhile(_client: Started) -> bool:
+            def meanwhile() -> bool:
                 part = (sum(self._host.counts()) - self._begun) / self._rows
                 if part > RESTARTED_AT and not self.restarts:
                     self.restarts += 1

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.failures import NotMeasuredError
@@ -83,7 +83,7 @@ class Ran:
     said: str = ""
 
 
-def score(catalogue: Path, output: Path, server: str, meanwhile: Callable[[Started], bool] | None = None) -> Ran:
+def score(catalogue: Path, output: Path, server: str, meanwhile: Callable[[], bool] | None = None) -> Ran:
     """Run a survey to its end.
 
     Parameters
@@ -94,24 +94,36 @@ def score(catalogue: Path, output: Path, server: str, meanwhile: Callable[[Start
     """
     words = ["score", str(catalogue), "-o", str(output), "--url-column", "url", "--server", server]
     begun = time.perf_counter()
-    with started([sys.executable, "-m", "galaxytree", *words], _environment(), ROOT) as process:
-        resident: list[float] = []
-        cpu_seconds = 0.0
-        while process.alive:
-            if time.perf_counter() - begun > _LONGEST_SECONDS:
-                msg = f"the survey did not end: {process.last_words}"
-                raise NotMeasuredError(msg)
-            resident.append(_resident_mib(process.popen.pid))
-            cpu_seconds = _cpu_seconds(process.popen.pid) or cpu_seconds
-            if meanwhile is not None and meanwhile(process):
-                process.popen.send_signal(signal.SIGKILL)
-                process.popen.wait()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.popen.wait(_LOOK_SECONDS)
-        seconds = time.perf_counter() - begun
-        return Ran(
-            process.popen.returncode, seconds, cpu_seconds, [each for each in resident if each], process.last_words
+    with tempfile.TemporaryFile("w+") as said:
+        # By itself, since it starts nothing, and a service that is started meanwhile is to outlive it.
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "galaxytree", *words], env=_environment(), cwd=ROOT, stdout=said, stderr=said
         )
+        try:
+            ran = _watched(popen, begun, meanwhile)
+        finally:
+            popen.kill()
+            popen.wait()
+        said.seek(0)
+        lines = [line for line in said.read().splitlines() if line.strip()]
+        return replace(ran, said=lines[-1] if lines else "it said nothing")
+
+
+def _watched(popen: subprocess.Popen[bytes], begun: float, meanwhile: Callable[[], bool] | None) -> Ran:
+    resident: list[float] = []
+    cpu_seconds = 0.0
+    while popen.poll() is None:
+        if time.perf_counter() - begun > _LONGEST_SECONDS:
+            msg = "the survey did not end"
+            raise NotMeasuredError(msg)
+        resident.append(_resident_mib(popen.pid))
+        cpu_seconds = _cpu_seconds(popen.pid) or cpu_seconds
+        if meanwhile is not None and meanwhile():
+            popen.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            popen.wait(_LOOK_SECONDS)
+    seconds = time.perf_counter() - begun
+    return Ran(popen.returncode, seconds, cpu_seconds, [each for each in resident if each])
 
 
 def _resident_mib(pid: int) -> float:
