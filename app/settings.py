@@ -6,6 +6,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.fetching.settings import (
+    DEFAULT_HOSTS,
+    FetchConcurrency,
+    FetchConnectTimeoutSeconds,
+    FetchFirstByteTimeoutSeconds,
+    FetchHosts,
+    FetchNameServers,
+    FetchPerHost,
+    FetchTimeoutSeconds,
+    FetchTries,
+)
 from galaxytree.views import MOST_VIEWS, Views
 
 MIB = 1024 * 1024
@@ -159,6 +170,14 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),
     ] = "info"
+    fetch_hosts: FetchHosts = DEFAULT_HOSTS
+    fetch_concurrency: FetchConcurrency = 64
+    fetch_per_host: FetchPerHost = 32
+    fetch_connect_timeout_seconds: FetchConnectTimeoutSeconds = 5.0
+    fetch_first_byte_timeout_seconds: FetchFirstByteTimeoutSeconds = 10.0
+    fetch_timeout_seconds: FetchTimeoutSeconds = 30.0
+    fetch_tries: FetchTries = 3
+    fetch_name_servers: FetchNameServers = None
 
     @property
     def most_views(self) -> int:
