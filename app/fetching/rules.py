@@ -19,13 +19,16 @@ from app.fetching.addresses import Address, Network, address_of, is_public
 PORTS = frozenset({80, 443})
 """Where an entry doesn't name one."""
 
+MOST_PORT = 65535
+
+HOST_NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}")
+"""A name in lower case, other alphabets as ``xn--``."""
+
 _ENTRY = re.compile(
-    r"(?:\[(?P<bracketed>[^\]]*)\]|(?P<v6>[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:./]*)|(?P<host>[^\[\]:]+))"
+    r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<v6>[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:./]*)|(?P<host>[^\[\]:]+))"
     r"(?::(?P<port>[0-9]{1,5}))?",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62}")
-_MOST_PORT = 65535
 
 
 def split_list(text: str) -> list[str]:
@@ -40,8 +43,8 @@ def split_port(entry: str) -> tuple[str, int | None]:
         msg = f"{entry!r} is no host or address, with :port or without"
         raise ValueError(msg)
     port = None if found["port"] is None else int(found["port"])
-    if port is not None and not 0 < port <= _MOST_PORT:
-        msg = f"{entry!r} has no port between 1 and {_MOST_PORT}"
+    if port is not None and not 0 < port <= MOST_PORT:
+        msg = f"{entry!r} has no port between 1 and {MOST_PORT}"
         raise ValueError(msg)
     return found["bracketed"] or found["v6"] or found["host"], port
 
@@ -87,7 +90,7 @@ class Rules:
                 networks.append((network, ports))
             elif host == "*":
                 anywhere |= ports
-            elif _NAME.fullmatch(name.removeprefix("*.")) and not looks_numeric(name):
+            elif HOST_NAME.fullmatch(name.removeprefix("*.")) and not looks_numeric(name):
                 where = below if name.startswith("*.") else names
                 where[name.removeprefix("*.")] |= ports
             else:
