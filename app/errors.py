@@ -63,7 +63,7 @@ class RequestError(ServiceError):
 
 
 class InvalidRequestError(RequestError):
-    """The request's form is wrong: its parameters, its multipart framing, or a part that is missing."""
+    """The request's form is wrong: its parameters, its JSON, its multipart framing, or something that is missing."""
 
     status, code, title = 422, "invalid_request", "The request is not well formed"
 
@@ -81,15 +81,15 @@ class TooManyPixelsError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The bytes are an image, but neither JPEG nor PNG."""
+    """The bytes are an image, but neither JPEG nor PNG; or a batch's body is of a type that it can't have."""
 
-    status, code, title = 415, "unsupported_media_type", "The image is neither JPEG nor PNG"
+    status, code, title = 415, "unsupported_media_type", "The media type is not taken here"
 
 
 class PayloadTooLargeError(RequestError):
-    """The body is larger than an image may be, as declared or as streamed; the rest isn't read."""
+    """The body, or an image, has more bytes than it may, as declared or as streamed; the rest isn't read."""
 
-    status, code, title = 413, "payload_too_large", "The image has too many bytes"
+    status, code, title = 413, "payload_too_large", "There are too many bytes"
 
 
 class BodyTimeoutError(RequestError):

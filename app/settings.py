@@ -149,6 +149,25 @@ class Settings(BaseSettings):
             le=1024,
         ),
     ] = 0
+    batch_concurrency: Annotated[
+        int,
+        Field(
+            title="Items of a batch",
+            description="Items of one batch being fetched or scored at a time, at most",
+            gt=0,
+            le=4096,
+        ),
+    ] = 64
+    batch_items: Annotated[
+        int,
+        Field(
+            title="Length of a batch",
+            description="Items of a batch that comes as JSON or as a form, or is answered as JSON, at most; one of "
+            "lines (NDJSON) that is answered in lines may have any number",
+            gt=0,
+            le=100_000,
+        ),
+    ] = 1000
     drain_seconds: Annotated[
         float,
         Field(
