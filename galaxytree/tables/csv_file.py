@@ -1,6 +1,7 @@
 """CSV, read by pyarrow: types are found in the whole file before the first row is handed on.
 
-CSV has no types, no units and no place for what a table says of itself. `galaxytree.tables.csv_notes` keeps these beside it.
+CSV has no types, no units and no place for what a table says of itself; `galaxytree.tables.csv_notes` keeps these in
+a file beside it.
 """
 
 from collections.abc import Iterator

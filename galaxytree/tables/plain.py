@@ -1,6 +1,7 @@
 """Columns as formats from before Arrow can hold them: numbers, booleans, text, and lists of fixed length.
 
-What they can't hold becomes text (times as ISO 8601, lists and structures as JSON), or is refused before any work is done.
+What they can't hold becomes text (times as ISO 8601, lists and structures as JSON), or is refused before any work is
+done.
 """
 
 import json
