@@ -169,7 +169,7 @@ def open_table(path: Path) -> Catalogue:
 
 def kept(schema: pa.Schema) -> pa.Schema:
     """Return the columns as they are written."""
-    return plain_schema(schema, kind="CSV", lists=False)
+    return plain_schema(schema, kind="CSV", lists="none")
 
 
 def create(path: Path, schema: pa.Schema, rows: int, name: str) -> CsvSink:  # noqa: ARG001

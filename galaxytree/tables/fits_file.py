@@ -79,7 +79,9 @@ def _first_table(path: Path) -> tuple[int, Any]:
                     if isinstance(part, fits.BinTableHDU | fits.TableHDU):
                         return part.fileinfo()["datLoc"], part.header
         except (OSError, EOFError, gzip.BadGzipFile, ValueError, fits.VerifyError) as error:
-            raise unreadable(path, error if isinstance(error, OSError) and error.errno else "it is no FITS file") from error
+            raise unreadable(
+                path, error if isinstance(error, OSError) and error.errno else "it is no FITS file"
+            ) from error
     raise unreadable(path, "there is no table in it")
 
 
@@ -277,7 +279,7 @@ def open_table(path: Path) -> Catalogue:
 
 def kept(schema: pa.Schema) -> pa.Schema:
     """Return the columns as they are written."""
-    return plain_schema(schema, kind="FITS", lists=True)
+    return plain_schema(schema, kind="FITS", lists="fixed")
 
 
 def create(path: Path, schema: pa.Schema, rows: int, name: str) -> FitsSink:  # noqa: ARG001

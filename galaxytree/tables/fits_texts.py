@@ -67,7 +67,9 @@ class Cards:
                 self._header[name] = _typed(text)
             else:
                 self._metas += 1
-                self._header[f"GTMETA{self._metas}"] = f"{_escaped(name).replace('=', chr(92) + 'x3d')}={_escaped(text)}"
+                self._header[f"GTMETA{self._metas}"] = (
+                    f"{_escaped(name).replace('=', chr(92) + 'x3d')}={_escaped(text)}"
+                )
 
 
 def _is_plain(text: str) -> bool:
