@@ -28,8 +28,8 @@ class ParquetCatalogue(Catalogue):
             metadata = {key: value for key, value in (schema.metadata or {}).items() if key not in NOT_OF_THE_TABLE}
             self._groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             rows = file.metadata.num_rows
-        fields = [field.with_metadata(_of_the_field(field)) for field in schema]
-        super().__init__(path, "Parquet", pa.schema(fields, metadata), rows)
+        fields = [pa.field(each.name, each.type, each.nullable, _of_the_field(each) or None) for each in schema]
+        super().__init__(path, "Parquet", pa.schema(fields, metadata or None), rows)
 
     def pieces(self, start: int, size: int) -> Iterator[pa.Table]:
         """Yield the rows from ``start`` on, one row group after the other."""

@@ -118,12 +118,15 @@ def _attributes(**said: str | None) -> str:
 
 
 def _head(schema: pa.Schema, rows: int) -> str:
+    metadata = text_of(schema.metadata)
+    description = escape(_clean(metadata.pop("description", "")))
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
         '<RESOURCE type="results">',
-        *(f"<INFO{_attributes(name=name, value=text)}/>" for name, text in text_of(schema.metadata).items()),
+        *(f"<INFO{_attributes(name=name, value=text)}/>" for name, text in metadata.items()),
         f'<TABLE nrows="{rows}">',
+        *([f"<DESCRIPTION>{description}</DESCRIPTION>"] if description else []),
     ]
     for each in schema:
         said = text_of(each.metadata)
@@ -165,9 +168,11 @@ def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _listed(lists: pa.Array) -> pa.Array:
     """Return lists as words with blanks between; a number that is missing in one is NaN."""
-    whole = lists.cast(pa.list_(lists.type.value_type))
-    words = pc.fill_null(_cells(pa.chunked_array([whole.values])), "NaN").combine_chunks()
-    return pc.binary_join(pa.ListArray.from_arrays(whole.offsets, words, mask=whole.is_null()), " ")
+    words = pc.fill_null(_cells(pa.chunked_array([lists.flatten()], lists.type.value_type)), "NaN").combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, words), " ")
+    return pc.if_else(lists.is_valid(), joined, None)
 
 
 def open_table(path: Path) -> Catalogue:
