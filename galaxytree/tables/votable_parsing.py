@@ -54,7 +54,6 @@ class Rows:
         self.count = 0
         self._open: list[str] = []
         self._text: list[str] = []
-        self._null = False
         self._done = False
         self._cells: list[Any] = []
         self._in_row = 0
@@ -109,8 +108,6 @@ class Rows:
         parent = self._open[-1] if self._open else ""
         self._open.append(tag)
         self._text.clear()
-        if self._null:
-            return
         if tag == "FIELD":
             self.head.fields.append(Field(attributes))
         elif tag in {"INFO", "PARAM"} and parent != "GROUP" and "name" in attributes:

@@ -49,7 +49,6 @@ def test_every_kind_of_column_that_astropy_writes_is_read(tmp_path: Path) -> Non
         fits.Column("text", "5A", array=np.array([b"Gr\xc3\xb6", b"  x", b""])),
         fits.Column("latin", "5A", array=np.array([b"Gr\xf6", b"", b"a"])),
         fits.Column("yes", "L", array=np.array([True, False, True])),
-        fits.Column("nothing", "0A", array=np.array(["", "", ""])),
     )
     assert read(path).to_pydict() == {
         "bit": [[True, False, True], [False] * 3, [True] * 3],
@@ -67,9 +66,14 @@ def test_every_kind_of_column_that_astropy_writes_is_read(tmp_path: Path) -> Non
         "text": ["Grö", "  x", None],
         "latin": ["Grö", None, "a"],
         "yes": [True, False, True],
-        "nothing": [None] * 3,
     }
     assert open_catalogue(path).schema.field("f32").metadata == {b"unit": b"mag"}
+
+
+def test_text_may_have_no_width(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.fits", pa.table({"a": [1], "s": ["x"]}))
+    fits.setval(path, "TFORM2", value="0A", ext=1)
+    assert read(path).to_pydict() == {"a": [1], "s": [None]}
 
 
 @pytest.mark.parametrize(("scale", "zero"), [(0.5, 10.0), (1, 10.0), (0.5, 0.0), (2, 0)])

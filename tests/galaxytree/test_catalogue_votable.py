@@ -1,5 +1,8 @@
 """VOTables that others wrote, and what others make of ours."""
 
+import base64
+import math
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,48 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: str, why: str) -> None:
     (tmp_path / "x.vot").write_text(content, "utf-8")
     with pytest.raises(UnreadableError, match=why):
         list(open_catalogue(tmp_path / "x.vot").batches())
+
+
+@pytest.mark.parametrize("form", ["BINARY", "BINARY2"])
+def test_rows_as_bytes_are_read(tmp_path: Path, form: str) -> None:
+    fields = (
+        '<FIELD name="i" datatype="int"><VALUES null="-1"/></FIELD><FIELD name="s" datatype="char" arraysize="*"/>'
+        '<FIELD name="u" datatype="unicodeChar" arraysize="3"/><FIELD name="list" datatype="short" arraysize="*"/>'
+        '<FIELD name="b" datatype="boolean"/><FIELD name="bit" datatype="bit"/><FIELD name="d" datatype="double"/>'
+    )
+    text = "größe"
+    rows = [
+        struct.pack(">i", 7)
+        + struct.pack(">i", len(text.encode()))
+        + text.encode()
+        + "aü ".encode("utf-16-be")
+        + struct.pack(">ihh", 2, -5, 6)
+        + b"T\x80"
+        + struct.pack(">d", 0.1),
+        struct.pack(">ii6xi", -1, 0, 0) + b"?\x00" + struct.pack(">d", math.nan),
+    ] * 30_000
+    flags = b"\x00" if form == "BINARY2" else b""
+    packed = base64.encodebytes(b"".join(flags + row for row in rows)).decode()
+    content = (
+        HEAD.partition("<FIELD")[0] + fields + f"<DATA><{form}><STREAM encoding='base64'>{packed}</STREAM></{form}>"
+    )
+    (tmp_path / "x.vot").write_text(content + TAIL, "utf-8")
+    catalogue = open_catalogue(tmp_path / "x.vot")
+    assert catalogue.rows == 60_000
+    for batch in catalogue.batches(20_000, start=20_000):
+        assert (
+            batch.slice(0, 2).to_pydict()
+            == batch.slice(19_998).to_pydict()
+            == {
+                "i": [7, None],
+                "s": [text, None],
+                "u": ["aü", None],
+                "list": [[-5, 6], []],
+                "b": [True, None],
+                "bit": [True, False],
+                "d": [0.1, None],
+            }
+        )
 
 
 def test_a_table_without_data_has_no_rows(tmp_path: Path) -> None:
