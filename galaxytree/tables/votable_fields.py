@@ -92,10 +92,12 @@ class Field:
         else:
             what = " ".join([self.datatype, *(["arrays"] if self.lengths else [])])
             raise unreadable(path, f"column {self.name!r} has {what}; leave it out with another program first")
+        return pa.field(self.name, kind, metadata=self.said() or None)
+
+    def said(self) -> dict[str, str]:
+        """Return what is known of the column, as metadata of a field."""
         said = {key: self.attributes[key] for key in ("unit", "ucd") if self.attributes.get(key)}
-        if self.description:
-            said["description"] = self.description
-        return pa.field(self.name, kind, metadata=said or None)
+        return said | ({"description": self.description} if self.description else {})
 
     def from_words(self, words: list[str]) -> pa.Array:
         """Return the values of some rows, from the text of their cells.

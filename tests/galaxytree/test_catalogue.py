@@ -347,6 +347,18 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path, ending: str, monkeypa
     assert not listed(tmp_path)
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_table_that_cannot_get_its_name_leaves_nothing(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x{ending}"
+    writing_it = writing(path, SCHEMA, rows=5, metadata={})
+    writing_it.__enter__().write(TABLE)
+    path.mkdir()
+    with pytest.raises(UnwritableError, match="directory"):
+        writing_it.__exit__(None, None, None)
+    assert set(listed(tmp_path)) <= {path.name, f"{path.name}-metadata.json"}
+    assert not list(path.iterdir())
+
+
 TIMES = pa.array([0, 86_400_000_001, None], pa.timestamp("us"))
 STRANGE = {
     "time": TIMES,
