@@ -1,8 +1,8 @@
 """The ledger of a survey: what is scored already, on disk, so that the same command goes on after whatever happened.
 
 It is a folder beside the table that is to be: ``manifest.json`` says of which survey it is, and each chunk of rows that
-is done is a file ``part-<first row>.parquet``. All are written under other names, brought to the disk, and renamed. Every
-page of a part has a checksum, and what doesn't read as it was written is scored again.
+is done is a file ``part-<first row>.parquet``. All are written under other names, brought to the disk and renamed.
+Every page of a part has a checksum, and what doesn't read as it was written is scored again.
 """
 
 import json
