@@ -1,6 +1,7 @@
 """CSV, read by pyarrow: types are found in the whole file before the first row is handed on.
 
-CSV has no types, no units and no place for what a table says of itself. `galaxytree.tables.csv_notes` keeps these beside it.
+CSV has no types, no units and no place for what a table says of itself; `galaxytree.tables.csv_notes` keeps these in
+a file beside it.
 """
 
 from collections.abc import Iterator
@@ -168,7 +169,7 @@ def open_table(path: Path) -> Catalogue:
 
 def kept(schema: pa.Schema) -> pa.Schema:
     """Return the columns as they are written."""
-    return plain_schema(schema, kind="CSV", lists=False)
+    return plain_schema(schema, kind="CSV", lists="none")
 
 
 def create(path: Path, schema: pa.Schema, rows: int, name: str) -> CsvSink:  # noqa: ARG001

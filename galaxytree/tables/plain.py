@@ -1,17 +1,22 @@
 """Columns as formats from before Arrow can hold them: numbers, booleans, text, and lists of fixed length.
 
-What they can't hold becomes text (times as ISO 8601, lists and structures as JSON), or is refused before any work is done.
+What they can't hold becomes text (times as ISO 8601, lists and structures as JSON), or is refused before any work is
+done.
 """
 
 import json
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from galaxytree.tables.errors import UnwritableError
 
+Lists = Literal["none", "fixed", "any"]
+"""Which lists of numbers a format has columns of: none, those of one length, or any."""
 
-def plain_schema(schema: pa.Schema, *, kind: str, lists: bool) -> pa.Schema:
+
+def plain_schema(schema: pa.Schema, *, kind: str, lists: Lists) -> pa.Schema:
     """Return the columns as a format holds them.
 
     Parameters
@@ -21,7 +26,7 @@ def plain_schema(schema: pa.Schema, *, kind: str, lists: bool) -> pa.Schema:
     kind
         The format's name.
     lists
-        Whether the format has columns of lists of one length.
+        Which lists of numbers it has.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def plain_schema(schema: pa.Schema, *, kind: str, lists: bool) -> pa.Schema:
     return pa.schema(fields, schema.metadata)
 
 
-def _plain_type(of: pa.DataType, *, lists: bool) -> pa.DataType | None:  # noqa: PLR0911
+def _plain_type(of: pa.DataType, *, lists: Lists) -> pa.DataType | None:  # noqa: PLR0911
     is_ = pa.types
     if is_.is_dictionary(of):
         return _plain_type(of.value_type, lists=lists)
@@ -52,8 +57,10 @@ def _plain_type(of: pa.DataType, *, lists: bool) -> pa.DataType | None:  # noqa:
         return pa.int64()
     if is_.is_decimal(of):
         return pa.float64()
-    if is_.is_fixed_size_list(of) and lists and _is_number(of.value_type) and of.list_size > 0:
+    if is_.is_fixed_size_list(of) and lists != "none" and _is_number(of.value_type) and of.list_size > 0:
         return pa.list_(pa.field("item", of.value_type), of.list_size)
+    if (is_.is_list(of) or is_.is_large_list(of)) and lists == "any" and _is_number(of.value_type):
+        return pa.list_(pa.field("item", of.value_type))
     if is_.is_nested(of):
         return pa.string() if _speaks_json(of) else None
     if any(test(of) for test in (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_null, is_.is_temporal)):
