@@ -1,13 +1,13 @@
-"""Calls of ``POST /classify/batch``: some hundred items at a time, and an answer for each, whatever happens on the way.
+"""Calls of ``POST /classify/batch``: some hundred items at a time, and an answer for each, whatever happens.
 
-What a call leaves unanswered, since the connection broke or the service was too busy, is asked again, of another service
-where there are several; what has been answered is not.
+What a call leaves unanswered, since the connection broke or the service was too busy, is asked again, of another
+service where there are several; what has been answered is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -47,6 +47,7 @@ _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _BACKOFF = wait_random_exponential(multiplier=0.2, max=15.0)
 
 Row = dict[str, Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class BatchAnswer:
     Attributes
     ----------
     rows
-        One an item, in the items' order: ``{"status": "ok", "classification": {...}}`` or ``{"status": "error", "error":
-        {...}}``.
+        One an item, in the items' order: ``{"status": "ok", "classification": {...}}`` or ``{"status": "error",
+        "error": {...}}``.
     network
         SHA-256 of the ONNX file that gave the answers, in hexadecimal.
     """
@@ -195,7 +196,7 @@ class BatchCaller:
                 return call.answer(final=True)
             raise
 
-    async def _persisting(self, call: "_Call", ask: Any) -> Any:  # noqa: ANN401 (whatever is asked for)
+    async def _persisting(self, call: "_Call", ask: Callable[[], Awaitable[Result]]) -> Result:
         retrying = AsyncRetrying(
             stop=call.is_over, wait=self._pause, retry=retry_if_exception_type(_AgainError), reraise=True
         )

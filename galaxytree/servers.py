@@ -74,11 +74,8 @@ class Servers:
         If all are set aside, it is the one that comes back first.
         """
         now = self._clock()
-        well = [server for server in self._all if server.aside_until <= now]
-        if well:
-            server = min(well, key=lambda one: one.outstanding)
-        else:
-            server = min(self._all, key=lambda one: one.aside_until)
+        # Those who are well are all alike; of the others the first to come back.
+        server = min(self._all, key=lambda one: (max(one.aside_until, now), one.outstanding))
         server.outstanding += weight
         try:
             yield server
