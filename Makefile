@@ -56,7 +56,7 @@ $(VENV)/.train: $(BIN)/pip pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.bench: $(BIN)/pip pyproject.toml constraints.txt
-	$(PIP) install --quiet --editable '.[serve]' matplotlib
+	$(PIP) install --quiet --editable '.[serve,survey]' matplotlib
 	touch $@
 
 $(VENV)/.dev: $(BIN)/pip pyproject.toml constraints.txt

@@ -21,6 +21,10 @@ from benchmarks.publishing import publish
 from benchmarks.results import Results
 from benchmarks.rounds import LIMIT, Bodies, Rounds, install_peers, measurable
 from benchmarks.settings import PARTIAL_RESULTS, RESULTS, BenchSettings
+from benchmarks.survey.page import SURVEYS, SurveyResults
+from benchmarks.survey.page import publish as publish_surveys
+from benchmarks.survey.performing import SurveySettings
+from benchmarks.survey.performing import perform as perform_surveys
 from benchmarks.systems import SERVICE
 from benchmarks.wrk import require_wrk
 from galaxytree.options import options_of, settings_from
@@ -52,7 +56,7 @@ def run_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  
     asked = set(names or (*SYSTEMS, *SCENARIOS))
     images = galaxies(settings.data)
     results = Results(
-        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        command=_command(),
         finished="",
         machine=this_machine(settings.device),
         device=settings.device,
@@ -84,12 +88,27 @@ def _measure(asked: set[str], settings: BenchSettings, images: Images, results: 
             perform([name for name in SCENARIOS if name in asked], precision, settings, images, results, _say)
 
 
+@main.command("survey")
+@options_of(SurveySettings)
+def survey_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Measure whole surveys: `galaxytree score` of a catalogue of URLs on this machine, undisturbed and disturbed."""
+    settings = settings_from(SurveySettings, given)
+    try:
+        require_wrk()
+    except WrkError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(perform_surveys(settings, _command(), _say))
+
+
 @main.command("table")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def table_command(files: tuple[Path, ...]) -> None:
     """Write table and plot anew beside FILES of results; all in benchmarks/results if none is named."""
-    for file in files or sorted(RESULTS.glob("*.json")):
-        publish(Results.model_validate_json(file.read_bytes()), file.parent)
+    for file in files or (*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("surveys/*.json"))):
+        if file.parent.name == SURVEYS:
+            publish_surveys(SurveyResults.model_validate_json(file.read_bytes()), file.parent.parent)
+        else:
+            publish(Results.model_validate_json(file.read_bytes()), file.parent)
         click.echo(file.with_suffix(".md"))
 
 
@@ -112,6 +131,10 @@ def install_command(names: tuple[str, ...], device: str) -> None:
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     # As Ctrl-C does: what was started is ended, and what was measured is written.
     raise KeyboardInterrupt
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
 
 
 def _say(line: str) -> None:

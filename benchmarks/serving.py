@@ -35,15 +35,23 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(system: System, image: bytes) -> Iterator[Server]:
+def serving(system: System, image: bytes, port: int | None = None) -> Iterator[Server]:
     """Start a system, wait until it answers an image, and end it and all that it started.
+
+    Parameters
+    ----------
+    system
+    image
+        Is posted where the system has no path that says when it is ready.
+    port
+        Where it is to listen; on any free port if not given.
 
     Raises
     ------
     NotServedError
         If it ends, or does not come up in time.
     """
-    port = free_port()
+    port = port or free_port()
     plain = {name: value for name, value in os.environ.items() if not name.startswith("GALAXYTREE_")}
     variables = {name: value.format(port=port) for name, value in system.variables.items()}
     command = [each.format(port=port) for each in system.command]

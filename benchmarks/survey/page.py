@@ -1,0 +1,127 @@
+"""What was measured of surveys: one file of JSON, and a page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from benchmarks.machine import Machine
+from benchmarks.points import down
+from benchmarks.provenance import Measured
+from benchmarks.survey.measure import FETCH_TIMEOUT_SECONDS, Disturbed, Steady
+
+SURVEYS = "surveys"
+ROWS = 100_000
+LEAST_RATIO = 0.9
+MOST_MIB = 300
+CALLS_IN_FLIGHT_ROWS = 1024
+"""Rows that a client has in flight unless it is told otherwise."""
+
+_MARKS = {True: "met", False: "**not met**"}
+
+
+class SurveyResults(BaseModel):
+    """Everything that a run measured.
+
+    Attributes
+    ----------
+    whole
+        Whether this is what is to be published: nothing left out, nothing shortened, the end reached.
+    """
+
+    command: str
+    finished: str
+    machine: Machine
+    commit: str
+    model: Measured
+    images: str
+    steady: list[Steady] = []
+    disturbed: list[Disturbed] = []
+    whole: bool = False
+
+
+def publish(results: SurveyResults, folder: Path) -> Path:
+    """Write figures and page; return where the page is."""
+    # Apart from the results of loads, which are of another form.
+    stem = folder / SURVEYS / results.machine.name
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".json").write_text(results.model_dump_json(indent=1) + "\n", "utf-8")
+    page = stem.with_suffix(".md")
+    page.write_text("\n".join(_page(results)) + "\n", "utf-8")
+    return page
+
+
+def _page(results: SurveyResults) -> Iterator[str]:
+    yield f"# Surveys: {results.machine.name}"
+    yield ""
+    if not results.whole:
+        yield "**A part of a run, or a shortened one: not to be published.**"
+        yield ""
+    sums = ", ".join(f"{precision} sha256 {each}" for precision, each in results.model.sha256.items())
+    yield f"- **Made by** `{results.command}`, {results.finished}."
+    yield f"- **Measured**: commit {results.commit}; {results.model.name} {results.model.version}, {sums}."
+    yield f"- **Machine**: {results.machine.processor}, {results.machine.cores} cores, {results.machine.kernel}."
+    yield f"- **Images**: {results.images}."
+    yield (
+        "- **How**: service, host of images and client share the cores of this machine. The rate of a survey is that "
+        "of the whole command, from the start of Python to the table."
+    )
+    yield ""
+    yield "| | asked | reached | |"
+    yield "|---|---|---|---|"
+    for steady in results.steady:
+        yield from _steady(steady)
+    for disturbed in results.disturbed:
+        yield from _disturbed(disturbed)
+
+
+def _row(precision: str, asked: str, reached: str, *, met: bool) -> str:
+    return f"| {precision} | {asked} | {reached} | {_MARKS[met]} |"
+
+
+def _steady(each: Steady) -> Iterator[str]:
+    before, after = each.classify_per_second
+    yield _row(
+        each.precision,
+        f"{each.rows:,} URLs: {LEAST_RATIO} of the images/s of `/classify` at 32 connections",
+        f"{down(each.ratio)}: {each.per_second:.0f} rows/s in {each.seconds:.0f} s; `/classify` {before:.0f}/s before, "
+        f"{after:.0f}/s after",
+        met=each.ratio >= LEAST_RATIO,
+    )
+    wrong = {what: number for what, number in each.wrong.items() if number}
+    yield _row(
+        each.precision,
+        "every row once, in order, scored",
+        f"wrong: {wrong or 'nothing'}; images fetched more than once: {each.fetched_again}; exit status {each.status}",
+        met=not wrong and not each.status,
+    )
+    *quarters, most = each.resident
+    yield _row(
+        each.precision,
+        f"client memory under {MOST_MIB} MiB and flat",
+        f"{', '.join(f'{mib:.0f}' for mib in quarters)} MiB after each quarter, {most:.0f} at most; "
+        f"{1e6 * each.cpu_seconds / each.rows:.0f} us of processor time a row (service: {each.service_mib:.0f} MiB at "
+        "most)",
+        met=most < MOST_MIB,
+    )
+
+
+def _disturbed(each: Disturbed) -> Iterator[str]:
+    calm, unquiet = each.seconds
+    wrong = {what: number for what, number in each.wrong.items() if number}
+    yield _row(
+        each.precision,
+        f"{each.rows:,} URLs, {each.bad:,} of them bad, client killed three times, service restarted once: the same "
+        "table",
+        f"{'the same' if each.same else 'not the same'}, byte for byte; {each.kills} kills, {each.restarts} restart; "
+        f"wrong: {wrong or 'nothing'}; {unquiet:.0f} s (undisturbed {calm:.0f} s; images that stall are given up after "
+        f"{FETCH_TIMEOUT_SECONDS} s); exit status {each.statuses[0]} and {each.statuses[1]}",
+        met=each.same and not wrong,
+    )
+    most = CALLS_IN_FLIGHT_ROWS * (each.kills + each.restarts)
+    yield _row(
+        each.precision,
+        "at most what was in flight is scored twice",
+        f"{each.scored_again} good rows were fetched once more; at most {most} were in flight",
+        met=each.scored_again <= most,
+    )
