@@ -3,9 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import ValidationError
 
@@ -32,6 +31,9 @@ from galaxytree.groups import Group, grouped, grouped_as_they_come
 from galaxytree.results import Result, to_table
 from galaxytree.schemas import Classification, Problem
 from galaxytree.views import Views
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "DEFAULT_SERVER",
@@ -112,7 +114,11 @@ class AsyncClient:
             batch = await self._caller.score([item], detail=detail, views=views, priority="interactive")
             (result,) = _results([(0, image)], batch.rows)
             return self._as_asked(result.unwrap(), views)
-        return await self._caller.persisting(lambda: self._post(item, detail, views))
+
+        async def ask() -> Classification:
+            return await self._post(item, detail, views)
+
+        return await self._caller.persisting(ask)
 
     async def _post(self, item: ImageItem, detail: Detail, views: Views | None) -> Classification:
         # The service sees from the bytes what they are; the header only has to be none of a form.
