@@ -120,7 +120,8 @@ def _header(path: Path) -> list[str]:
 def _why(error: Exception, ragged: list[Any]) -> str:
     if ragged:
         row = ragged[0]
-        return f"line {row.number} has {row.actual_columns} values, not {row.expected_columns}: {row.text[:80]!r}"
+        found, wanted = row.actual_columns, row.expected_columns
+        return f"row {row.number} (the line of names is row 1) has {found} values, not {wanted}: {row.text[:80]!r}"
     said = str(error)
     if "UTF8" in said:
         return "it isn't in UTF-8"

@@ -83,12 +83,9 @@ class Rows:
             while not self._done and (data := file.read(BLOCK_BYTES)):
                 self._parse(data, last=False)
                 if self._cells:
-                    cells = self._take()
-                    yield cells
+                    yield self._take()
             if not self._done:
                 self._parse(b"", last=True)
-        if self._cells:
-            yield self._take()
 
     def _parse(self, data: bytes, *, last: bool) -> None:
         try:

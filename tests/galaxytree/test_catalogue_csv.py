@@ -87,8 +87,8 @@ def test_columns_without_a_name_get_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("a,b\n1,2\n3\n", "line 3 has 1 values, not 2: '3'"),
-        ("a,b\n1,2\n3,4,5\n", "line 3 has 3 values, not 2: '3,4,5'"),
+        ("a,b\n1,2\n3\n", "row 3 (the line of names is row 1) has 1 values, not 2: '3'"),
+        ("a,b\n1,2\n3,4,5\n", "row 3 (the line of names is row 1) has 3 values, not 2: '3,4,5'"),
         ("a,b,a\n1,2,3\n", "two columns have the name 'a'"),
         (b"a,b\n1,Gr\xf6\xdfe\n", "UTF-8"),
         ('a,b\n1,"never closed' + "x" * (3 << 20), "quotation mark"),
@@ -100,6 +100,15 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: str | bytes, why: str) -
     with pytest.raises(UnreadableError) as caught:
         read(tmp_path / "x.csv", content)
     assert why in str(caught.value)
+
+
+def test_no_rows_are_no_lines(tmp_path: Path) -> None:
+    table = pa.table({"a": [1]})
+    with writing(tmp_path / "x.csv", table.schema, rows=1, metadata={}) as writer:
+        writer.write(table.slice(0, 0))
+        writer.write(table)
+        writer.write(table.slice(0, 0))
+    assert (tmp_path / "x.csv").read_text("utf-8") == "a\n1\n"
 
 
 def test_what_is_written_is_plain(tmp_path: Path) -> None:

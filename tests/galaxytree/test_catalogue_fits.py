@@ -220,6 +220,12 @@ def test_what_a_table_says_of_itself_comes_back(tmp_path: Path) -> None:
     assert open_catalogue(again).schema.metadata == open_catalogue(path).schema.metadata
 
 
+def test_escapes_that_are_none_are_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.fits", pa.table({"ü": [1]}))
+    fits.setval(path, "GTTEXT1", value="TTYPE1=\\x", ext=1)
+    assert open_catalogue(path).schema.names == ["\\x"]
+
+
 def test_files_are_what_the_standard_says(tmp_path: Path) -> None:
     path = write(tmp_path / "x.fits", pa.table({"a": np.arange(1000), "s": ["ü"] * 1000}))
     assert path.stat().st_size % 2880 == 0
