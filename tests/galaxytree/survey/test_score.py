@@ -51,7 +51,7 @@ def test_failed_rows_are_rows_and_are_listed(stand_in: StandIn, catalogue: Path,
     out = tmp_path / "out.parquet"
     stand_in.failing = {"g0007", "g0042", "g0043"}
     ended = score(catalogue, out, server=stand_in.url)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 1, (ended.output, ended.exception)
     assert "100 rows, 97 with scores, 3 failed" in ended.stdout
     assert "  1 g0007\n" in ended.stderr
     assert "  row 8: g0007: g0007, it seems.\n  row 43: g0042: g0042, it seems." in ended.stderr
@@ -79,7 +79,7 @@ def test_retrying_asks_for_just_those_that_failed(stand_in: StandIn, catalogue: 
     assert score(catalogue, out, "--chunk-rows", "16", server=stand_in.url).exit_code == 1
     stand_in.failing = {"g0099"}
     ended = score(catalogue, out, "--chunk-rows", "16", "--retry-failed", server=stand_in.url)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 1, (ended.output, ended.exception)
     assert "100 rows, 99 with scores, 1 failed" in ended.stdout
     assert {name for name, times in stand_in.asked.items() if times > 1} == {url(7), url(42), url(99)}
     assert read(out)["status"].to_pylist() == ["ok"] * 99 + ["error"]
@@ -222,7 +222,7 @@ def test_a_table_of_no_known_format_and_a_catalogue_that_is_not_there(
 def test_what_came_of_it_as_json(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
     stand_in.failing = {"g0007"}
     ended = score(catalogue, tmp_path / "out.parquet", "--json", server=stand_in.url)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 1, (ended.output, ended.exception)
     assert json.loads(ended.stdout) == {
         "output": str(tmp_path / "out.parquet"),
         "rows": 100,

@@ -23,7 +23,7 @@ def test_urls_that_are_missing_are_failed_rows_and_never_sent(stand_in: StandIn,
     catalogue = written(tmp_path / "c.parquet", id=[1, 2, 3, 4, 5], image_url=urls)
     out = tmp_path / "out.parquet"
     ended = score(catalogue, out, server=stand_in.url)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 1, (ended.output, ended.exception)
     assert "  3 no_image" in ended.stderr
     rows = read(out).to_pylist()
     assert [row["status"] for row in rows] == ["ok", "error", "error", "error", "ok"]
@@ -97,7 +97,7 @@ def test_files_beside_the_catalogue(stand_in: StandIn, tmp_path: Path, monkeypat
     catalogue = written(tmp_path / "c.parquet", file=paths)
     out = tmp_path / "out.parquet"
     ended = score(catalogue, out, "--path-column", "file", server=stand_in.url)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 1, (ended.output, ended.exception)
     rows = read(out).to_pylist()
     failed = {number: row["error_code"] for number, row in enumerate(rows) if row["status"] == "error"}
     assert failed == {
@@ -133,7 +133,7 @@ def test_positions_on_the_sky(stand_in: StandIn, tmp_path: Path) -> None:
     )
     out = tmp_path / "out.parquet"
     ended = score(catalogue, out, "--survey", "sdss", server=stand_in.url)
-    assert ended.exit_code == 1
+    assert ended.exit_code == 1, (ended.output, ended.exception)
     assert "Warning" not in ended.stderr
     rows = read(out).to_pylist()
     assert [row["error_code"] for row in rows] == [None, *["bad_position"] * 5]
