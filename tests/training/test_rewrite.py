@@ -143,3 +143,10 @@ def test_a_folder_without_a_model_is_refused(older: Exported, tmp_path: Path) ->
     result = training("rewrite", tmp_path, "--data", older.data, "--version", "2")
     assert result.exit_code == 2
     assert "holds no model with a card" in " ".join(result.stderr.split())
+
+
+def test_quantise_does_so_to_an_older_model_by_itself(older: Exported, folder: Path) -> None:
+    result = training("quantise", folder, "--data", older.data, "--images=8")
+    assert result.exit_code == 0, result.output
+    assert uneven(onnx.load(folder / MODEL_FILE)) == ["log"]
+    assert uneven(onnx.load(folder / INT8_FILE)) == []
