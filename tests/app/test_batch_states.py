@@ -105,9 +105,10 @@ def test_who_goes_leaves_nothing_behind(model_folder: Path, images: ImageHost) -
             stream.begin()
             stream.say(lines(f"{images.url}/galaxy/{number}" for number in range(100)))
             wait_for(lambda: one.admission.images == 12 and images.count == 64, "the batch")
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
         with Stream(one.port) as stream:
             stream.begin(f"Content-Type: {FORM.decode()}")
-            stream.say(b"".join(FILE % image for image in IMAGES) * 20)
+            stream.say(b"".join(FILE % image for image in IMAGES) * 3)
             wait_for(lambda: one.admission.images == 12, "the form")
         wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
         one.model.gate.set()
@@ -146,28 +147,56 @@ def test_nothing_is_fetched_before_the_start(model_folder: Path) -> None:
 class Said:
     """An ASGI server that has none of this one's extensions: it says some messages, and notes what is sent."""
 
-    def __init__(self, *bodies: bytes) -> None:
-        self._messages: list[Message] = [{"type": "http.request", "body": each, "more_body": True} for each in bodies]
+    def __init__(self, *messages: Message) -> None:
+        self._messages = [*messages]
         self.sent: list[Message] = []
 
-    async def receive(self) -> Message:
+    async def _receive(self) -> Message:
         if self._messages:
             return self._messages.pop(0)
         return await asyncio.get_running_loop().create_future()
 
-    async def send(self, message: Message) -> None:
+    async def _send(self, message: Message) -> None:
         self.sent.append(message)
+
+    def serve(self, one: Threaded) -> None:
+        """Have a batch of lines served to its end."""
+        scope = {"type": "http", "query_string": b"", "headers": [(b"content-type", NDJSON.encode())]}
+        service = service_of(one)
+        assert service._loading is not None
+        serving = serve(service, scope, self._receive, self._send)
+        asyncio.run_coroutine_threadsafe(serving, service._loading.get_loop()).result(30)
+
+
+GONE: Message = {"type": "http.disconnect"}
+
+
+def body(data: bytes, *, more: bool) -> Message:
+    return {"type": "http.request", "body": data, "more_body": more}
 
 
 def test_a_server_without_extensions_breaks_off_by_itself(model_folder: Path) -> None:
     with threaded(settings(model_folder, body_timeout_seconds=0.3)) as one:
-        said = Said(lines(["x"]))
-        scope = {"type": "http", "query_string": b"", "headers": [(b"content-type", NDJSON.encode())]}
-        loading = service_of(one)._loading
-        assert loading is not None
-        done = asyncio.run_coroutine_threadsafe(
-            serve(service_of(one), scope, said.receive, said.send), loading.get_loop()
-        )
-        done.result(30)
+        said = Said(body(lines(["x"]), more=True))
+        said.serve(one)
     assert [each["type"] for each in said.sent] == ["http.response.start", "http.response.body"]
     assert said.sent[-1]["more_body"]
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_server_without_extensions_says_that_the_client_has_gone(
+    model_folder: Path, images: ImageHost, *, more: bool
+) -> None:
+    with threaded(settings(model_folder, fetch_hosts=images.hosts)) as one:
+        said = Said(body(lines([f"{images.url}/held/1"]), more=more), body(b"", more=more), GONE)
+        said.serve(one)
+        assert said.sent == []
+        assert (one.admission.images, one.admission.bytes) == (0, 0)
+
+
+def test_once_the_service_ends_nothing_is_begun(model_folder: Path) -> None:
+    with threaded(settings(model_folder)) as one:
+        service_of(one).lifecycle.end()
+        said = Said(body(lines(["x"]), more=False))
+        said.serve(one)
+        assert said.sent[0]["status"] == 503
