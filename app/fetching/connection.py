@@ -6,13 +6,13 @@ beside their bytes, and of bodies. Nothing is ever decompressed.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import cast
 
 import httptools
 
 from app.errors import FetchTimeoutError, PayloadTooLargeError, ServiceError
+from app.fetching.answers import Answer, Limits, late
 from app.fetching.mishaps import Mishap
 
 OVERHEAD_BYTES = 64 * 1024
@@ -25,32 +25,6 @@ UNREAD_BYTES = 64 * 1024
 _PLAIN_CODINGS = frozenset({b"", b"identity"})
 _PLAIN_TRANSFERS = frozenset({b"chunked", b"identity"})
 _FIRST_FINAL = 200
-
-
-@dataclass(slots=True)
-class Limits:
-    """What an answer may take.
-
-    Attributes
-    ----------
-    body_bytes
-    first_byte_seconds, seconds
-        To its first byte; and for the whole fetch, as it is told.
-    """
-
-    body_bytes: int
-    first_byte_seconds: float
-    seconds: float
-
-
-@dataclass(slots=True)
-class Answer:
-    """What a host answered: a body with status 200 only."""
-
-    status: int
-    body: bytes
-    location: bytes | None
-    retry_after: bytes | None
 
 
 class Connection(asyncio.Protocol):
@@ -286,11 +260,6 @@ class Connection(asyncio.Protocol):
     def _finish_unread(self) -> None:
         self._finish()
         self.abort()
-
-
-def late(limits: Limits) -> str:
-    """Return what is told of a fetch that took too long in all."""
-    return f"The image was not there after {limits.seconds:g} s."
 
 
 def _broken_off() -> Mishap:

@@ -15,7 +15,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential, wait_random
 
 from app.errors import FetchFailedError, UrlForbiddenError
-from app.fetching.connection import Answer, Connection, Limits
+from app.fetching.answers import Answer, Limits
+from app.fetching.connection import Connection
 from app.fetching.mishaps import Mishap
 from app.fetching.pool import Connecting, Pool
 from app.fetching.resolving import AskedNames, Names, Resolver, SystemNames

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from app.errors import FetchTimeoutError, UrlForbiddenError
 from app.fetching.addresses import Address, is_public
-from app.fetching.connection import Connection, Limits, late
+from app.fetching.answers import Limits, late
+from app.fetching.connection import Connection
 from app.fetching.mishaps import Mishap
 from app.fetching.resolving import Resolver
 from app.fetching.rules import Rules

@@ -120,12 +120,13 @@ def _header(path: Path) -> list[str]:
 def _why(error: Exception, ragged: list[Any]) -> str:
     if ragged:
         row = ragged[0]
-        return f"line {row.number} has {row.actual_columns} values, not {row.expected_columns}: {row.text[:80]!r}"
+        found, wanted = row.actual_columns, row.expected_columns
+        return f"row {row.number} (the line of names is row 1) has {found} values, not {wanted}: {row.text[:80]!r}"
     said = str(error)
     if "UTF8" in said:
         return "it isn't in UTF-8"
     if "Empty CSV file" in said:
-        return "it is empty; a line with the names of the columns is the least"
+        return "it is empty; the least is a line with the names of the columns"
     if "straddling" in said:
         return f"a row is longer than {BLOCK_BYTES} bytes; is there a quotation mark that isn't closed?"
     return said.removeprefix("CSV parse error: ")
