@@ -97,14 +97,9 @@ class Caller:
             When something last came back; when this began if not given.
         """
         over = partial(self._is_over, progress or Progress())
-
-        # Not every release of tenacity awaits what a function returns that is no coroutine function itself.
-        async def once() -> Result:
-            return await ask()
-
         retrying = AsyncRetrying(stop=over, wait=self._pause, retry=retry_if_exception_type(AgainError), reraise=True)
         try:
-            return await retrying(once)
+            return await retrying(ask)
         except AgainError as error:
             raise error.why from error
 
