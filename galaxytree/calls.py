@@ -1,13 +1,15 @@
 """Requests to several services: each goes to one that has little to do, and is made again where that may help."""
 
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import ValidationError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from galaxytree.client_errors import (
     GalaxytreeError,
@@ -26,8 +28,10 @@ MOST_CONNECT_SECONDS = 10.0
 A_FEW = 3
 """How often it is tried what is not expected to come right by itself."""
 
-# No more of these are made at once by many than there is room for: the pauses are random up to a bound that grows.
-_JITTER = wait_random_exponential(multiplier=0.1, max=5)
+SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two tries there is a pause of random length, up to a bound that doubles with each try that was in vain."""
+
 _GATEWAYS = {502, 504}
 
 Result = TypeVar("Result")
@@ -70,6 +74,8 @@ class Progress:
     ----------
     since
         When something last did, on the clock of `time.monotonic`.
+    tries
+        How often since then it went wrong.
     odd
         How often since then it went wrong in a way that is tried a few times only.
     """
@@ -80,7 +86,7 @@ class Progress:
     def made(self) -> None:
         """Note that it goes on."""
         self.since = time.monotonic()
-        self.odd = 0
+        self.tries = self.odd = 0
 
 
 class Calls:
@@ -147,11 +153,11 @@ class Calls:
         """
         progress = progress or Progress()
 
-        def is_over(state: RetryCallState) -> bool:
-            return self._is_over(state, progress)
-
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(AgainError), wait=self._pause, stop=is_over, reraise=True
+            retry=retry_if_exception_type(AgainError),
+            wait=partial(self._pause, progress),
+            stop=partial(self._is_over, progress),
+            reraise=True,
         )
         try:
             return await retrying(self._once, once, progress)
@@ -164,6 +170,10 @@ class Calls:
             try:
                 found = await once(server)
             except AgainError as again:
+                if progress.since > since:
+                    # Something came of it all the same.
+                    self._servers.well(server)
+                progress.tries += 1
                 progress.odd += again.a_few
                 if again.server_failed:
                     self._servers.failed(server, since)
@@ -173,11 +183,12 @@ class Calls:
             self._servers.well(server)
             return found
 
-    def _pause(self, state: RetryCallState) -> float:
+    def _pause(self, progress: Progress, _state: RetryCallState) -> float:
+        most = min(LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS * 2.0 ** min(progress.tries - 1, 16))
         # On top of the rest that a server needs, so that not all who wait for it ask at the same moment.
-        return self._servers.rest_seconds + _JITTER(state)
+        return self._servers.rest_seconds + random.uniform(0, most)  # noqa: S311 (no secret)
 
-    def _is_over(self, state: RetryCallState, progress: Progress) -> bool:
+    def _is_over(self, progress: Progress, state: RetryCallState) -> bool:
         again = state.outcome.exception() if state.outcome else None
         unreachable = isinstance(again, AgainError) and isinstance(again.error, UnreachableError)
         patience = self._patience_seconds
