@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UnexpectedAnswerError,
         UnreachableError,
         UnreadableFileError,
+        UnusableImageError,
         to_table,
     )
 
@@ -61,6 +62,7 @@ __all__ = [
     "UnknownTreeError",
     "UnreachableError",
     "UnreadableFileError",
+    "UnusableImageError",
     "load_tree",
     "summarise",
     "to_table",

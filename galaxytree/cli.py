@@ -27,7 +27,6 @@ from galaxytree.client import (
 from galaxytree.decision_tree import END, DecisionTree, Question, UnknownTreeError, load_tree
 from galaxytree.predictions import UNCERTAINTY
 from galaxytree.schemas import AnswerScore, Classification
-from galaxytree.servers import check_addresses
 from galaxytree.summary import WARNING
 from galaxytree.views import VIEWS, Views
 
@@ -124,7 +123,8 @@ _json_option = click.option(
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option(
     "--server", "servers", multiple=True, default=(DEFAULT_SERVER,), envvar="GALAXYTREE_SERVER", show_default=True,
-    show_envvar=True, help="Address of the service; give several and they share the work.",
+    show_envvar=True,
+    help="Address of the service; give several, here or with commas between them, and they share the work.",
 )  # fmt: skip
 @click.option(
     "--api-key", envvar="GALAXYTREE_API_KEY", show_envvar=True, metavar="KEY",
@@ -189,11 +189,10 @@ def classify(  # noqa: PLR0913 (one parameter an option)
 class _RemoteEngine:
     def __init__(self, servers: Sequence[str], api_key: str | None, timeout_seconds: float) -> None:
         try:
-            check_addresses(servers)
+            # Whoever waits at a terminal is told at once, and can call again.
+            self._client = Client(servers, api_key, timeout_seconds, patience_seconds=0)
         except ValueError as error:
             raise WrongCallError(str(error)) from error
-        # Whoever waits at a terminal is told at once, and can call again.
-        self._client = Client(servers, api_key, timeout_seconds, patience_seconds=0)
 
     def classify(self, data: bytes, *, full: bool, views: Views | None) -> Classification:
         return self._client.classify(data, detail="full" if full else "scores", views=views)

@@ -11,6 +11,7 @@
     │   ├── TryLaterError           429, 503: the same request may succeed later
     │   └── ServiceFailedError      any other status
     ├── UnreadableFileError         a file on this machine can't be read
+    ├── UnusableImageError          what was given is no image: an array of another shape, a thing of another type
     ├── UnreachableError            no answer came
     ├── UnexpectedAnswerError       what answered is no galaxytree service, or one too old for what was asked
     └── EngineError                 images can't be classified in this process
@@ -50,6 +51,10 @@ class ProblemError(GalaxytreeError):
         self.code = problem.code
         self.retry_after_seconds = retry_after_seconds
 
+    def __reduce__(self) -> tuple[type["ProblemError"], tuple[Problem, float | None]]:
+        """Be pickled as what it is made of, so that it comes whole from another process."""
+        return type(self), (self.problem, self.retry_after_seconds)
+
 
 class RequestRefusedError(ProblemError):
     """The service doesn't do what was asked for, such as eight views, whatever the image."""
@@ -79,6 +84,12 @@ class UnreadableFileError(GalaxytreeError):
     """A file on this machine can't be read."""
 
     code: ClassVar[str] = "unreadable_file"  # type: ignore[misc]
+
+
+class UnusableImageError(GalaxytreeError):
+    """What was given is nothing that an image can be made of; `__cause__` is the TypeError or ValueError."""
+
+    code: ClassVar[str] = "unusable_image"  # type: ignore[misc]
 
 
 class UnreachableError(GalaxytreeError):

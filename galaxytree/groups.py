@@ -1,14 +1,21 @@
 """Many images, some at a time, and what is sent of each such group: URLs in one call, images in calls of some MiB."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from galaxytree.batch_calls import ImageItem, UrlItem
-from galaxytree.client_errors import GalaxytreeError, UnreadableFileError
+from galaxytree.client_errors import GalaxytreeError, UnreadableFileError, UnusableImageError
 from galaxytree.given import Given, item_of
 
 CALL_BYTES = 4 << 20
 """About how many bytes of images are sent in one call."""
+
+PAUSE_SECONDS = 0.05
+"""Who gives images as they come, and pauses for longer than that, is not waited for until a group is full."""
+
+_END = object()
 
 
 @dataclass
@@ -33,7 +40,7 @@ class Group:
     given: list[tuple[int, Given]]
 
     def calls(self) -> list[Call]:
-        """Read what is to be sent; TypeError or ValueError if it is no image."""
+        """Read what is to be sent."""
         urls: list[UrlItem] = []
         fetched = Call(items=urls)
         calls: list[Call] = []
@@ -42,8 +49,8 @@ class Group:
         for index, image in self.given:
             try:
                 item = item_of(image)
-            except OSError as error:
-                calls.append(Call([(index, image)], error=UnreadableFileError(str(error.strerror or error))))
+            except (OSError, TypeError, ValueError) as error:
+                calls.append(Call([(index, image)], error=_unusable(error)))
                 continue
             if isinstance(item, UrlItem):
                 urls.append(item)
@@ -71,19 +78,46 @@ def grouped(images: Iterable[Given], size: int) -> Iterator[Group]:
         yield Group(given)
 
 
-async def grouped_as_they_come(images: Iterable[Given] | AsyncIterable[Given], size: int) -> AsyncIterator[Group]:
-    """Yield so many images at a time of an iterable of either kind."""
+async def grouped_as_they_come(
+    images: Iterable[Given] | AsyncIterable[Given], size: int
+) -> AsyncGenerator[Group, None]:
+    """Yield at most so many images at a time of an iterable of either kind: fewer if an asynchronous one pauses."""
     if not isinstance(images, AsyncIterable):
         for group in grouped(images, size):
             yield group
         return
+    source, index = aiter(images), 0
     given: list[tuple[int, Given]] = []
-    index = 0
-    async for image in images:
-        given.append((index, image))
-        index += 1
-        if len(given) == size:
+    coming: asyncio.Task[Any] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.create_task(_next(source))
+            if given and not (await asyncio.wait([coming], timeout=PAUSE_SECONDS))[0]:
+                yield Group(given)
+                given = []
+            image = await coming
+            coming = None
+            if image is _END:
+                break
+            given.append((index, image))
+            index += 1
+            if len(given) == size:
+                yield Group(given)
+                given = []
+        if given:
             yield Group(given)
-            given = []
-    if given:
-        yield Group(given)
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _next(source: AsyncIterator[Given]) -> object:
+    return await anext(source, _END)
+
+
+def _unusable(error: OSError | TypeError | ValueError) -> GalaxytreeError:
+    kind = UnreadableFileError if isinstance(error, OSError) else UnusableImageError
+    found = kind(str(getattr(error, "strerror", None) or error))
+    found.__cause__ = error
+    return found

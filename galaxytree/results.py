@@ -62,11 +62,16 @@ def to_table(results: Iterable[Result]) -> Any:  # noqa: ANN401 (pyarrow has no 
 
     Raises
     ------
+    ImportError
+        If the extra is not installed.
     UnexpectedAnswerError
         If the answers are those of different models.
     """
-    import pyarrow as pa  # noqa: PLC0415 (an extra)
-
+    try:
+        import pyarrow as pa  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        msg = f"to_table needs packages that are not installed ({error.name}): pip install 'galaxytree[survey]'"
+        raise ImportError(msg, name=error.name) from error
     from galaxytree.score_table import score_rows, score_schema  # noqa: PLC0415 (needs it)
 
     gathered = list(results)

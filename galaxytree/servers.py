@@ -1,112 +1,143 @@
-"""Several services behind one client: who is asked next, and who is left alone for a while."""
+"""Several services that do the same: which of them is asked next, and for how long one that failed is left alone."""
 
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from time import monotonic
 
 import httpx
 
-SHORTEST_SECONDS = 0.5
-LONGEST_SECONDS = 30.0
+DEFAULT_SERVER = "http://127.0.0.1:8000"
+
+FIRST_REST_SECONDS = 0.1
+LONGEST_REST_SECONDS = 15.0
+"""A server that fails is left alone for this long at first, for twice as long each time, and at most so long."""
 
 
-def check_addresses(addresses: Sequence[str]) -> None:
-    """ValueError if one is no address of a service, or there is none."""
-    for address in addresses:
+def addresses_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses of services, each once.
+
+    Parameters
+    ----------
+    given
+        One, or several: as a sequence, or in a text with commas or spaces between them.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is no address of a service; the message says how to write it.
+    """
+    texts = [given] if isinstance(given, str) else given
+    found = [address.rstrip("/") for text in texts for address in text.replace(",", " ").split()]
+    for address in found:
         try:
-            usable = httpx.URL(address).scheme in {"http", "https"} and httpx.URL(address).host
+            url = httpx.URL(address)
+            usable = url.scheme in {"http", "https"} and url.host and not url.query and not url.fragment
         except httpx.InvalidURL:
-            usable = ""
+            usable = False
         if not usable:
-            msg = f"{address!r} is no address of a service: write it like http://127.0.0.1:8000"
+            msg = f"{address!r} is no address of a service: write it like {DEFAULT_SERVER}"
             raise ValueError(msg)
-    if not addresses:
-        msg = "name at least one service"
+    if not found:
+        msg = f"there is no address of a service: write it like {DEFAULT_SERVER}"
         raise ValueError(msg)
+    return tuple(dict.fromkeys(found))
 
 
-@dataclass(eq=False)
 class Server:
     """One service.
 
     Attributes
     ----------
-    address
-        Scheme, host and port, with no slash at the end.
+    url
+        Its address, without a slash at the end.
     outstanding
-        How much it has been asked and has not answered.
-    aside_until
-        When it is asked again, if it failed.
+        How many requests it has that it hasn't answered.
     failures
-        How often it failed since it last answered.
+        How often it has failed in a row.
+    rests_until
+        When it may be asked again, on the clock.
     """
 
-    address: str
-    outstanding: int = 0
-    aside_until: float = 0.0
-    failures: int = 0
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.outstanding = 0
+        self.failures = 0
+        self.rests_until = 0.0
 
 
 class Servers:
-    """Services that share the work: the one with the least to do is asked, and one that fails is set aside.
+    """The services.
 
     Parameters
     ----------
     addresses
-        One or more.
+        As `addresses_of` gives them.
     clock
-        Seconds that only grow.
+        What time it is, in seconds.
 
-    Raises
-    ------
-    ValueError
-        If there are none, or one is no address.
+    Attributes
+    ----------
+    answered
+        Whether any of them has ever answered.
     """
 
-    def __init__(self, addresses: Sequence[str], clock: Callable[[], float] = monotonic) -> None:
-        check_addresses(addresses)
-        self._all = [Server(address.rstrip("/")) for address in addresses]
+    def __init__(self, addresses: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self.answered = False
+        self._all = [Server(each) for each in addresses]
         self._clock = clock
 
+    @property
+    def untried(self) -> bool:
+        """Whether there is one that has not failed."""
+        return not all(each.failures for each in self._all)
+
+    @property
+    def rest_seconds(self) -> float:
+        """How long it takes until one of them may be asked."""
+        return max(0.0, min(each.rests_until for each in self._all) - self._clock())
+
     def __str__(self) -> str:
-        return ", ".join(server.address for server in self._all)
-
-    @property
-    def any_well(self) -> bool:
-        """Whether any is not set aside."""
-        return self.pause == 0
-
-    @property
-    def pause(self) -> float:
-        """For how many seconds all are set aside."""
-        return max(0.0, min(server.aside_until for server in self._all) - self._clock())
+        return ", ".join(each.url for each in self._all)
 
     @contextmanager
-    def taking(self, weight: int = 1) -> Iterator[Server]:
-        """Choose one, and count what it is asked until the end of the ``with`` block.
+    def one(self) -> Iterator[Server]:
+        """Take the one that has the least to do.
 
-        If all are set aside, it is the one that comes back first.
+        One that failed and whose rest is over is asked by one at a time, while there are others: it may be that it
+        fails again, and slowly.
         """
         now = self._clock()
-        # Those who are well are all alike; of the others the first to come back.
-        server = min(self._all, key=lambda one: (max(one.aside_until, now), one.outstanding))
-        server.outstanding += weight
+        awake = [each for each in self._all if each.rests_until <= now]
+        # If all of them rest, the one that is the first to wake up.
+        found = (
+            min(awake, key=lambda each: (bool(each.failures and each.outstanding), each.outstanding, random.random()))  # noqa: S311
+            if awake
+            else min(self._all, key=lambda each: each.rests_until)
+        )
+        found.outstanding += 1
         try:
-            yield server
+            yield found
         finally:
-            server.outstanding -= weight
+            found.outstanding -= 1
 
-    def answered(self, server: Server) -> None:
-        """Note that one does what it should."""
+    def well(self, server: Server) -> None:
+        """Note that one has answered as it should."""
+        self.answered = True
         server.failures = 0
-        server.aside_until = 0.0
+        server.rests_until = 0.0
 
-    def failed(self, server: Server) -> None:
-        """Set one aside that doesn't, for longer each time."""
-        self.busy(server, min(LONGEST_SECONDS, SHORTEST_SECONDS * 2**server.failures))
-        server.failures = min(server.failures + 1, 16)
+    def failed(self, server: Server, since: float) -> None:
+        """Note that one has failed a request that was made at `since`, and let it rest.
 
-    def busy(self, server: Server, seconds: float) -> None:
-        """Leave one alone for as long as it asked to be."""
-        server.aside_until = max(server.aside_until, self._clock() + seconds)
+        What many requests meet that were in flight together counts as one failure.
+        """
+        if since < server.rests_until:
+            return
+        rest = FIRST_REST_SECONDS * 2.0 ** min(server.failures, 16)
+        server.failures += 1
+        self.rest(server, min(rest, LONGEST_REST_SECONDS))
+
+    def rest(self, server: Server, seconds: float) -> None:
+        """Let one rest for so long, or longer if it does already."""
+        server.rests_until = max(server.rests_until, self._clock() + seconds)

@@ -8,7 +8,7 @@ from typing import Any
 from galaxytree.batch_calls import BatchCaller
 from galaxytree.client import GalaxytreeError, UnauthorizedError
 from galaxytree.cutouts import AngleUnitError, CutoutError
-from galaxytree.servers import check_addresses
+from galaxytree.servers import addresses_of
 from galaxytree.service_engine import ServiceEngine
 from galaxytree.stopping import run_stoppable, stoppable
 from galaxytree.survey import Summary, conduct
@@ -104,7 +104,7 @@ def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], E
             raise EngineMissingError(msg) from error
         return lambda: ray.RayEngine(given["address"], concurrency=given["concurrency"])
     try:
-        check_addresses(given["servers"])
+        addresses_of(given["servers"])
     except ValueError as error:
         raise WrongOptionError(str(error)) from error
 

@@ -85,7 +85,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )  # fmt: skip
 @_option(
     "--server", "servers", shared=True, multiple=True, default=(DEFAULT_SERVER,),
-    help="Address of a service; give several and they share the work.",
+    help="Address of a service; give several, here or with commas between them, and they share the work.",
 )  # fmt: skip
 @_option("--api-key", shared=True, metavar="KEY", help="Key to show to the service. [default: none]")
 @_option(

@@ -25,6 +25,8 @@ RESTARTED_AT = 0.6
 FETCH_TIMEOUT_SECONDS = 5
 """How long the service waits for an image of the disturbed survey: what is slow there never comes."""
 
+_END_SECONDS = 120
+
 Say = Callable[[str], None]
 
 
@@ -196,19 +198,21 @@ class Faults:
         """Run the survey as often as it takes."""
         ran: list[Ran] = []
         with ExitStack() as services:
-            server = services.enter_context(serving(self._system, b"", self._port))
+            servers = [services.enter_context(serving(self._system, b"", self._port))]
 
             def meanwhile(_client: Started) -> bool:
                 part = (sum(self._host.counts()) - self._begun) / self._rows
                 if part > RESTARTED_AT and not self.restarts:
                     self.restarts += 1
-                    services.close()
-                    services.enter_context(serving(self._system, b"", self._port))
+                    # Not by leaving its context, which would take along all that was started since: the client.
+                    servers[-1].process.popen.terminate()
+                    servers[-1].process.popen.wait(_END_SECONDS)
+                    servers.append(services.enter_context(serving(self._system, b"", self._port)))
                 if self._kills and part > self._kills[0]:
                     self._kills.pop(0)
                     return True
                 return False
 
             while not ran or ran[-1].status < 0:
-                ran.append(score(given, output, server.url, meanwhile))
+                ran.append(score(given, output, servers[-1].url, meanwhile))
         return ran

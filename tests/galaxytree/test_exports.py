@@ -25,6 +25,7 @@ NAMES = {
     "UnknownTreeError",
     "UnreachableError",
     "UnreadableFileError",
+    "UnusableImageError",
     "load_tree",
     "summarise",
     "to_table",

@@ -1,7 +1,10 @@
 """Whatever stops a survey, the same command goes on, and the table is the one of an undisturbed run."""
 
+import errno
+import os
 import resource
 import signal
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -348,4 +351,50 @@ def test_stopped_while_the_table_is_written(
     assert not out.exists()
     monkeypatch.undo()
     assert score(catalogue, out, *CHUNKS, server="http://127.0.0.1:9").exit_code == 0
+    assert out.read_bytes() == undisturbed
+
+
+def test_asked_to_stop_in_this_process(stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes) -> None:
+    out = tmp_path / "out.parquet"
+    hold(stand_in, 4)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    def interrupt() -> None:
+        wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    other.join()
+    assert ended.exit_code == 2
+    assert "stopped." in ended.stderr
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    release(stand_in)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("what", ["galaxytree.durable.os.fsync", "galaxytree.catalogue.flush"])
+def test_a_disk_that_is_full_just_when_it_is_to_be_flushed(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0099"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    was = out.read_bytes()
+    stand_in.failing = set()
+    monkeypatch.setattr(what, full)
+    ended = score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "storage_failed: " in ended.stderr
+    assert "No space left on device" in ended.stderr
+    assert "the same command" in ended.stderr
+    assert out.read_bytes() == was
+    assert not [path for path in [*tmp_path.iterdir(), *ledger_of(out).iterdir()] if "writing" in path.name]
+    monkeypatch.undo()
+    assert score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url).exit_code == 0
     assert out.read_bytes() == undisturbed

@@ -219,6 +219,14 @@ def test_a_table_of_no_known_format_and_a_catalogue_that_is_not_there(
     assert (ended.exit_code, "unreadable_catalogue" in ended.stderr) == (2, True)
 
 
+def test_of_many_failed_rows_the_first_few_are_listed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    stand_in.failing = {"example"}
+    ended = score(catalogue, tmp_path / "out.parquet", "--limit", "8", server=stand_in.url)
+    assert ended.exit_code == 1
+    assert "  8 example\n  row 1: " in ended.stderr
+    assert "  row 5: example: example, it seems.\n  ...\n" in ended.stderr
+
+
 def test_what_came_of_it_as_json(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
     stand_in.failing = {"g0007"}
     ended = score(catalogue, tmp_path / "out.parquet", "--json", server=stand_in.url)

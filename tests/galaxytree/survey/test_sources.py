@@ -118,6 +118,15 @@ def test_files_beside_the_catalogue(stand_in: StandIn, tmp_path: Path, monkeypat
     assert stand_in.asked["0.jpg"] == 1
 
 
+def test_files_that_another_network_scores(stand_in: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    catalogue = written(tmp_path / "c.parquet", file=["a.jpg"])
+    stand_in.changes_after = 0
+    ended = score(catalogue, tmp_path / "out.parquet", "--path-column", "file", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "network_changed" in ended.stderr
+
+
 def test_no_file_can_be_read(stand_in: StandIn, tmp_path: Path) -> None:
     catalogue = written(tmp_path / "c.parquet", file=["nothing", "at", "all"])
     assert score(catalogue, tmp_path / "out.parquet", "--path-column", "file", server=stand_in.url).exit_code == 1
