@@ -131,18 +131,17 @@ class Pool:
     async def _reach(self, origin: Origin, addresses: list[Address], until: float) -> Connection:
         mishap = Mishap("There was no connection to the URL's host.", transient=True)
         for number, address in enumerate(addresses):
-            now = self._loop.time()
-            last = number == len(addresses) - 1
+            # The last one has all that is left, for which the clock is whoever calls this.
+            left = len(addresses) - number
+            share = None if left == 1 else self._loop.time() + (until - self._loop.time()) / left
             try:
-                async with asyncio.timeout_at(until if last else now + (until - now) / (len(addresses) - number)):
+                async with asyncio.timeout_at(share):
                     return await self._connect(origin, address)
             except ssl.SSLError as error:
                 mishap = Mishap("The certificate of the URL's host is not valid for it, or there is no TLS.")
                 mishap.__cause__ = error
-            except TimeoutError:
-                if last:
-                    raise
             except OSError as error:
+                # A share of the time that is over is one too.
                 mishap.__cause__ = error
         mishap.hidden = not all(is_public(each) for each in addresses)
         raise mishap

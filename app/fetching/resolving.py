@@ -23,35 +23,26 @@ _NO_ANSWER = "The name servers gave no answer on the URL's host."
 class Names(Protocol):
     """Where names are looked up."""
 
-    async def look_up(self, name: str) -> list[Address | None]:
-        """Return all addresses of a name, and none for one that no plain address stands for; else raise a Mishap."""
+    def look_up(self, name: str) -> list[Address | None]:
+        """Return all addresses of a name, and none for one that no plain address stands for; else raise a Mishap.
 
-    def close(self) -> None:
-        """Let go of what it holds."""
+        It may block: it is called in a thread.
+        """
+        ...
 
 
 class SystemNames:
-    """The system's resolver. It blocks, so it has threads."""
+    """The system's resolver."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolve")
-
-    async def look_up(self, name: str) -> list[Address | None]:
+    def look_up(self, name: str) -> list[Address | None]:
         """See `Names`."""
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(
-                self._threads, lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            )
+            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             if error.errno == socket.EAI_AGAIN:
                 raise Mishap(_NO_ANSWER, transient=True) from error
             raise Mishap(_UNKNOWN) from error
         return [address_of(str(sockaddr[0])) for *_, sockaddr in found]
-
-    def close(self) -> None:
-        """See `Names`."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class AskedNames:
@@ -67,29 +58,26 @@ class AskedNames:
 
     def __init__(self, servers: Sequence[tuple[str, int]], seconds: float) -> None:
         # Only needed where it is set.
-        from dns.asyncresolver import Resolver as DnsResolver  # noqa: PLC0415
         from dns.nameserver import Do53Nameserver  # noqa: PLC0415
+        from dns.resolver import Resolver as DnsResolver  # noqa: PLC0415
 
         self._resolver = DnsResolver(configure=False)
         self._resolver.nameservers = [Do53Nameserver(address, port) for address, port in servers]
         # Who asks has a clock of their own, which is to be the first to strike.
         self._resolver.lifetime = 2 * seconds
 
-    async def look_up(self, name: str) -> list[Address | None]:
+    def look_up(self, name: str) -> list[Address | None]:
         """See `Names`."""
         from dns.exception import DNSException  # noqa: PLC0415
         from dns.resolver import NXDOMAIN, NoAnswer  # noqa: PLC0415
 
         try:
-            found = await self._resolver.resolve_name(f"{name}.", search=False)
+            found = self._resolver.resolve_name(f"{name}.", search=False)
         except (NXDOMAIN, NoAnswer) as error:
             raise Mishap(_UNKNOWN) from error
         except DNSException as error:
             raise Mishap(_NO_ANSWER, transient=True) from error
         return [address_of(each) for each in found.addresses()]
-
-    def close(self) -> None:
-        """See `Names`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -108,6 +96,7 @@ class Resolver:
 
     def __init__(self, names: Names) -> None:
         self._names = names
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolve")
         self._closed = False
         self._asking: dict[str, _LookUp] = {}
         self._kept: dict[str, tuple[float, list[Address | None]]] = {}
@@ -147,13 +136,15 @@ class Resolver:
                     del self._asking[name]
 
     async def _look_up(self, name: str) -> list[Address | None]:
-        found = list(dict.fromkeys(await self._names.look_up(name)))
+        # Not by dnspython's asyncio: uvloop may hang at its end where a socket for datagrams was being made.
+        loop = asyncio.get_running_loop()
+        found = list(dict.fromkeys(await loop.run_in_executor(self._threads, self._names.look_up, name)))
         if not found:
             raise Mishap(_UNKNOWN)
         self._kept.pop(name, None)
         while len(self._kept) >= MOST_KEPT:
             del self._kept[next(iter(self._kept))]
-        self._kept[name] = (asyncio.get_running_loop().time() + KEPT_SECONDS, found)
+        self._kept[name] = (loop.time() + KEPT_SECONDS, found)
         return found
 
     def close(self) -> None:
@@ -161,4 +152,4 @@ class Resolver:
         self._closed = True
         for asking in self._asking.values():
             asking.task.cancel()
-        self._names.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -28,12 +28,12 @@ def test_lines_are_the_same_however_they_come(wanted: list[bytes], size: int) ->
 
 @pytest.mark.parametrize("size", [1000, LINE_BYTES, 10 * LINE_BYTES])
 def test_a_line_that_is_too_long_is_skipped_and_not_kept(size: int) -> None:
-    wanted = [b"a", b"b" * LINE_BYTES, b"c" * (LINE_BYTES + 1), b"d", b"e" * 5 * LINE_BYTES]
+    wanted = [b"a", b"b" * LINE_BYTES, b"c" * (LINE_BYTES + 1), b"d", b"e" * 5 * LINE_BYTES, b"", b"f"]
     body, splitter, found = b"\n".join(wanted), Splitter(), []
     for start in range(0, len(body), size):
         found += splitter.feed(body[start : start + size])
         assert len(splitter._rest) <= LINE_BYTES
-    assert [*found, *splitter.end()] == [b"a", wanted[1], None, b"d", None]
+    assert [*found, *splitter.end()] == [b"a", wanted[1], None, b"d", None, b"f"]
 
 
 def test_an_id_may_be_so_long() -> None:

@@ -44,6 +44,14 @@ def test_a_key_lets_in(guarded: Threaded, key: str) -> None:
     assert answer.status_code == 200
 
 
+def test_a_batch_needs_a_key_too(guarded: Threaded) -> None:
+    for key, status in (("open sesame", 200), ("open", 401)):
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx.post(f"{guarded.url}/classify/batch", json={"urls": ["nonsense"]}, headers=headers)
+        assert answer.status_code == status
+    assert answer.json()["code"] == "unauthorized"
+
+
 @pytest.mark.parametrize("key", ODD_KEYS.values())
 def test_a_key_is_its_utf8_bytes(guarded: Threaded, key: str) -> None:
     headers = {b"Authorization": b"Bearer " + key.encode()}

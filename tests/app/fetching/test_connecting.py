@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ import app.fetching.resolving
 from app.errors import FetchFailedError, FetchTimeoutError, UrlForbiddenError
 from app.fetching.addresses import Address
 from app.fetching.mishaps import UNUSABLE, Mishap
-from app.fetching.resolving import Resolver, SystemNames
-from tests.hostile.hosts import IMAGE, fetching, host, outcome, run, until, whole, with_image
+from app.fetching.resolving import Resolver
+from tests.hostile.hosts import IMAGE, PATIENCE_SECONDS, fetching, host, outcome, run, until, whole, with_image
 from tests.hostile.names import name_server
 
 
@@ -115,16 +116,12 @@ class Known:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.closed = False
+        self.gate = threading.Event()
 
-    async def look_up(self, name: str) -> list[Address | None]:
+    def look_up(self, name: str) -> list[Address | None]:
         self.asked.append(name)
-        if name.startswith("never"):
-            await asyncio.Event().wait()
-        return [None]
-
-    def close(self) -> None:
-        self.closed = True
+        assert name != "late" or self.gate.wait(PATIENCE_SECONDS)
+        return [] if name == "empty" else [None]
 
 
 def test_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,20 +133,33 @@ def test_so_many_answers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in "abbcaca":
             assert await resolver.addresses(name) == [None]
         assert "".join(known.asked) == "abca"
-        waits = asyncio.create_task(resolver.addresses("never"))
-        await asyncio.sleep(0.01)
+        with pytest.raises(Mishap, match="not known"):
+            await resolver.addresses("empty")
+        waits = asyncio.create_task(resolver.addresses("late"))
+        await until(lambda: known.asked[-1] == "late")
         resolver.close()
-        assert known.closed
         with pytest.raises(Mishap):
             await waits
+        known.gate.set()
+        assert resolver._threads._shutdown
 
     run(test())
 
 
-def test_the_system_s_resolver_lets_its_threads_go() -> None:
-    names = SystemNames()
-    names.close()
-    assert names._threads._shutdown
+def test_who_asks_and_goes_has_nobody_kept_waiting() -> None:
+    async def test() -> None:
+        known = Known()
+        resolver = Resolver(known)
+        goes, stays = (asyncio.create_task(resolver.addresses("late")) for _ in range(2))
+        await until(lambda: known.asked == ["late"])
+        goes.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await goes
+        known.gate.set()
+        assert await stays == [None]
+        resolver.close()
+
+    run(test())
 
 
 def test_the_next_address_is_tried_where_nobody_listens() -> None:
@@ -281,10 +291,12 @@ def test_a_host_that_does_not_speak_tls() -> None:
 
 def test_what_is_being_connected_at_the_end_fails() -> None:
     async def test() -> None:
-        with nobody_accepts("127.0.0.2") as port, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
             silent.bind(("127.0.0.1", 0))
             servers = f"127.0.0.1:{silent.getsockname()[1]}"
-            async with fetching(f"* 127.0.0.2:{port}", fetch_name_servers=servers, fetch_concurrency=2) as fetcher:
+            async with fetching(
+                "*", fetch_name_servers=servers, fetch_concurrency=2, fetch_connect_timeout_seconds=1.0
+            ) as fetcher:
                 urls = ["http://images.test/", "http://other.test/", "http://third.test/"]
                 fetches = [asyncio.create_task(outcome(fetcher, url)) for url in urls]
                 await until(lambda: len(fetcher._resolver._asking) == 2)

@@ -115,6 +115,17 @@ def test_a_kept_connection_that_is_of_no_use_any_more_is_no_try(spoils: Answer) 
     run(test())
 
 
+def test_an_answer_that_breaks_off_on_a_kept_connection_is_a_try() -> None:
+    async def test() -> None:
+        answers = one_after_the_other(with_image(), dropping_in_the_middle, with_image())
+        async with host(answers) as one, fetching(one.entry, fetch_tries=1) as fetcher:
+            assert await outcome(fetcher, one.url()) == IMAGE
+            assert isinstance(await outcome(fetcher, one.url()), FetchFailedError)
+            assert len(one.visits) == 2
+
+    run(test())
+
+
 def test_a_host_that_closes_idle_connections() -> None:
     async def answer(visit: Visit) -> None:
         await visit.say(whole(IMAGE))
