@@ -20,21 +20,28 @@ from galaxytree.summary import summarise
 
 if TYPE_CHECKING:
     from galaxytree.client import (
+        AsyncClient,
         Client,
         EngineError,
         GalaxytreeError,
         ImageRefusedError,
+        NotFetchedError,
         ProblemError,
         RequestRefusedError,
+        Result,
         ServiceFailedError,
         TryLaterError,
         UnauthorizedError,
         UnexpectedAnswerError,
         UnreachableError,
+        UnreadableFileError,
+        UnusableImageError,
+        to_table,
     )
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "Classification",
     "Client",
     "DecisionTree",
@@ -42,18 +49,23 @@ __all__ = [
     "GalaxytreeError",
     "ImageRefusedError",
     "InconsistentScoresError",
+    "NotFetchedError",
     "Problem",
     "ProblemError",
     "Question",
     "RequestRefusedError",
+    "Result",
     "ServiceFailedError",
     "TryLaterError",
     "UnauthorizedError",
     "UnexpectedAnswerError",
     "UnknownTreeError",
     "UnreachableError",
+    "UnreadableFileError",
+    "UnusableImageError",
     "load_tree",
     "summarise",
+    "to_table",
     "tree_names",
 ]
 

@@ -6,14 +6,14 @@ through those of ``galaxytree.engines``, so that a laptop needs neither FastAPI 
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal, NoReturn, Protocol
 
 import click
-import httpx
 
 from galaxytree.client import (
     DEFAULT_SERVER,
@@ -34,6 +34,10 @@ SOME_FAILED = 1
 WRONG_CALL = 2
 BAR_WIDTH = 20
 SERVE_EXTRA = "pip install 'galaxytree[serve]'"
+
+
+_LATER = {"score": "galaxytree.survey_cli:score"}
+"""Commands that are loaded when they are asked for, and where they are."""
 
 
 class WrongCallError(click.ClickException):
@@ -58,12 +62,17 @@ class _Commands(click.Group):
     """A group that also holds the commands of the entry points, loaded when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group="galaxytree.commands").names})
+        added = entry_points(group="galaxytree.commands").names
+        return sorted({*super().list_commands(ctx), *_LATER, *added})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if cmd_name in _LATER:
+            module, _, name = _LATER[cmd_name].partition(":")
+            later: click.Command = getattr(import_module(module), name)
+            return later
         for entry in entry_points(group="galaxytree.commands", name=cmd_name):
             try:
                 command: click.Command = entry.load()
@@ -113,8 +122,9 @@ _json_option = click.option(
 )
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option(
-    "--server", default=DEFAULT_SERVER, envvar="GALAXYTREE_SERVER", show_default=True, show_envvar=True,
-    help="Address of the service.",
+    "--server", "servers", multiple=True, default=(DEFAULT_SERVER,), envvar="GALAXYTREE_SERVER", show_default=True,
+    show_envvar=True,
+    help="Address of the service; give several, here or with commas between them, and they share the work.",
 )  # fmt: skip
 @click.option(
     "--api-key", envvar="GALAXYTREE_API_KEY", show_envvar=True, metavar="KEY",
@@ -142,7 +152,7 @@ _json_option = click.option(
 def classify(  # noqa: PLR0913 (one parameter an option)
     images: tuple[Path, ...],
     *,
-    server: str,
+    servers: tuple[str, ...],
     api_key: str | None,
     timeout_seconds: float,
     local: bool,
@@ -151,7 +161,7 @@ def classify(  # noqa: PLR0913 (one parameter an option)
     as_json: bool,
 ) -> None:
     """Classify local images (JPEG or PNG), through a service or, with --local, in this process."""
-    engine: Engine = _local_engine() if local else _RemoteEngine(server, api_key, timeout_seconds)
+    engine: Engine = _local_engine() if local else _RemoteEngine(servers, api_key, timeout_seconds)
     failed = 0
     with closing(engine):
         for image in images:
@@ -177,15 +187,12 @@ def classify(  # noqa: PLR0913 (one parameter an option)
 
 
 class _RemoteEngine:
-    def __init__(self, server: str, api_key: str | None, timeout_seconds: float) -> None:
+    def __init__(self, servers: Sequence[str], api_key: str | None, timeout_seconds: float) -> None:
         try:
-            usable = httpx.URL(server).scheme in {"http", "https"} and httpx.URL(server).host
-        except httpx.InvalidURL:
-            usable = ""
-        if not usable:
-            msg = f"{server!r} is no address of a service: write it like {DEFAULT_SERVER}"
-            raise WrongCallError(msg)
-        self._client = Client(server, api_key, timeout_seconds)
+            # Whoever waits at a terminal is told at once, and can call again.
+            self._client = Client(servers, api_key, timeout_seconds, patience_seconds=0)
+        except ValueError as error:
+            raise WrongCallError(str(error)) from error
 
     def classify(self, data: bytes, *, full: bool, views: Views | None) -> Classification:
         return self._client.classify(data, detail="full" if full else "scores", views=views)

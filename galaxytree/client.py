@@ -1,141 +1,86 @@
-"""A client of the service.
+"""`Client`: images to services, one or many. With an event loop of your own: `galaxytree.async_client`."""
 
-::
-
-    GalaxytreeError                 carries `code`, a stable word for programs
-    ├── ProblemError                the service answered with a problem (RFC 9457)
-    │   ├── RequestRefusedError     invalid_request, a 422: no image can be classified in the way that was asked for
-    │   ├── ImageRefusedError       408, 413, 415, any other 422: this image can't be classified as it is
-    │   ├── UnauthorizedError       401: a valid API key is needed
-    │   ├── TryLaterError           429, 503: the same request may succeed later
-    │   └── ServiceFailedError      any other status
-    ├── UnreachableError            no answer came
-    ├── UnexpectedAnswerError       what answered is no galaxytree service, or one too old for what was asked
-    └── EngineError                 images can't be classified in this process
-"""
-
-from pathlib import Path
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Self
 
-import httpx
-from pydantic import ValidationError
-
-from galaxytree.schemas import Classification, Problem
+from galaxytree.async_client import IMAGES_IN_FLIGHT, AsyncClient, Detail, sizes
+from galaxytree.background import Background
+from galaxytree.calls import DEFAULT_TIMEOUT_SECONDS
+from galaxytree.client_errors import (
+    EngineError,
+    GalaxytreeError,
+    ImageRefusedError,
+    NotFetchedError,
+    ProblemError,
+    RequestRefusedError,
+    ServiceFailedError,
+    TryLaterError,
+    UnauthorizedError,
+    UnexpectedAnswerError,
+    UnreachableError,
+    UnreadableFileError,
+    UnusableImageError,
+    problem_error,
+)
+from galaxytree.given import Given
+from galaxytree.groups import grouped
+from galaxytree.results import Result, to_table
+from galaxytree.schemas import Classification
+from galaxytree.servers import DEFAULT_SERVER
 from galaxytree.views import Views
 
-DEFAULT_SERVER = "http://127.0.0.1:8000"
-DEFAULT_TIMEOUT_SECONDS = 60.0
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-
-class GalaxytreeError(Exception):
-    """Whatever goes wrong between a program and an answer.
-
-    Attributes
-    ----------
-    code
-        A stable word for programs.
-    """
-
-    code: str
-
-
-class ProblemError(GalaxytreeError):
-    """The service answered with a problem.
-
-    Parameters
-    ----------
-    problem : Problem
-        What it said.
-    retry_after_seconds : float or None
-        When it asked to be tried again.
-    """
-
-    def __init__(self, problem: Problem, retry_after_seconds: float | None = None) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-        self.code = problem.code
-        self.retry_after_seconds = retry_after_seconds
-
-
-class RequestRefusedError(ProblemError):
-    """The service doesn't do what was asked for, such as eight views, whatever the image."""
-
-
-class ImageRefusedError(ProblemError):
-    """The image can't be classified as it is."""
-
-
-class UnauthorizedError(ProblemError):
-    """A valid API key is needed."""
-
-
-class TryLaterError(ProblemError):
-    """The same request may succeed later."""
-
-
-class ServiceFailedError(ProblemError):
-    """The service failed, or doesn't know the request."""
-
-
-class UnreachableError(GalaxytreeError):
-    """No answer came: nobody listens there, or the connection broke, or it took too long."""
-
-    code: ClassVar[str] = "unreachable"  # type: ignore[misc]
-
-
-class UnexpectedAnswerError(GalaxytreeError):
-    """What answered is no galaxytree service, or one too old for what was asked."""
-
-    code: ClassVar[str] = "unexpected_answer"  # type: ignore[misc]
-
-
-class EngineError(GalaxytreeError):
-    """Images can't be classified in this process; the message says why and what to do."""
-
-    code: ClassVar[str] = "engine_unavailable"  # type: ignore[misc]
-
-
-_BY_CODE: dict[str, type[ProblemError]] = {"invalid_request": RequestRefusedError}
-_BY_STATUS: dict[int, type[ProblemError]] = {
-    401: UnauthorizedError,
-    408: ImageRefusedError,
-    413: ImageRefusedError,
-    415: ImageRefusedError,
-    422: ImageRefusedError,
-    429: TryLaterError,
-    503: TryLaterError,
-}
-
-
-def problem_error(problem: Problem, retry_after_seconds: float | None = None) -> ProblemError:
-    """Return the error that stands for a problem."""
-    kind = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status, ServiceFailedError)
-    return kind(problem, retry_after_seconds)
+__all__ = [
+    "DEFAULT_SERVER",
+    "DEFAULT_TIMEOUT_SECONDS",
+    "AsyncClient",
+    "Client",
+    "EngineError",
+    "GalaxytreeError",
+    "ImageRefusedError",
+    "NotFetchedError",
+    "ProblemError",
+    "RequestRefusedError",
+    "Result",
+    "ServiceFailedError",
+    "TryLaterError",
+    "UnauthorizedError",
+    "UnexpectedAnswerError",
+    "UnreachableError",
+    "UnreadableFileError",
+    "UnusableImageError",
+    "problem_error",
+    "to_table",
+]
 
 
 class Client:
-    """Talks to one service, over connections that are kept open; use it as a context manager.
+    """Talks to services, over connections that are kept open; use it as a context manager. Threads may share one.
 
     Parameters
     ----------
-    server : str
-        The service's address.
-    api_key : str or None
-        Shown to the service where it asks for one.
-    timeout_seconds : float
-        How long each step of a request may take: to connect, to send, to wait for the answer.
+    server, api_key, timeout_seconds, patience_seconds
+        See `galaxytree.async_client.AsyncClient`.
+
+    Raises
+    ------
+    ValueError
+        If an address is none.
     """
 
     def __init__(
         self,
-        server: str = DEFAULT_SERVER,
+        server: str | Sequence[str] = DEFAULT_SERVER,
         api_key: str | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        patience_seconds: float | None = None,
     ) -> None:
-        # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
-        headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
-        self._http = httpx.Client(base_url=server, headers=headers, timeout=timeout_seconds)
+        self._client = AsyncClient(server, api_key, timeout_seconds, patience_seconds)
+        self._background = Background("galaxytree client")
 
     def __enter__(self) -> Self:
         return self
@@ -146,18 +91,17 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections; once more changes nothing."""
+        self._background.close(self._client.aclose())
 
-    def classify(
-        self, image: Path | bytes, *, detail: Literal["full", "scores"] = "full", views: Views | None = None
-    ) -> Classification:
+    def classify(self, image: Given, *, detail: Detail = "full", views: Views | None = None) -> Classification:
         """Classify one image.
 
         Parameters
         ----------
-        image : Path or bytes
-            A JPEG or PNG.
+        image
+            A URL that the service is to fetch, the path of a file, the bytes of a JPEG or PNG, a picture of Pillow's,
+            or an array of uint8 [height, width, 3] or [height, width], or of uint16 [height, width].
         detail
             ``scores`` leaves out questions, path and summary.
         views : 1, 8 or None
@@ -167,34 +111,68 @@ class Client:
         ------
         OSError
             If the file can't be read.
+        TypeError, ValueError
+            If it is no image, or a picture or an array that fits into no PNG.
         ProblemError
             If the service answers with a problem; the subclass and `code` say which.
         UnreachableError, UnexpectedAnswerError
             If no answer comes, or none of a galaxytree service, or one of another number of views.
         """
-        data = image.read_bytes() if isinstance(image, Path) else image
-        # The service sees from the bytes what they are; the header only has to be none of a form.
-        headers = {"Content-Type": "application/octet-stream"}
-        params = {"detail": str(detail)} | ({} if views is None else {"views": str(views)})
-        try:
-            answer = self._http.post("/classify", content=data, headers=headers, params=params)
-        except httpx.TransportError as error:
-            why = str(error) or type(error).__name__
-            msg = f"{self._http.base_url} doesn't answer ({why}); `galaxytree serve` starts a service"
-            raise UnreachableError(msg) from error
-        try:
-            if answer.is_success:
-                return self._as_asked(Classification.model_validate_json(answer.content), views)
-            problem = Problem.model_validate_json(answer.content)
-        except ValidationError as error:
-            msg = f"{self._http.base_url} answers {answer.status_code}, but not as a galaxytree service does"
-            raise UnexpectedAnswerError(msg) from error
-        wait = answer.headers.get("Retry-After", "")
-        raise problem_error(problem, float(wait) if wait.isdecimal() else None)
+        return self._background.run(self._client.classify(image, detail=detail, views=views))
 
-    def _as_asked(self, answer: Classification, views: Views | None) -> Classification:
-        # A service from before there were views ignores the parameter.
-        if views is not None and answer.views != views:
-            msg = f"{self._http.base_url} answers with views={answer.views}, not {views}; a newer galaxytree may do it"
-            raise UnexpectedAnswerError(msg)
-        return answer
+    def classify_many(
+        self,
+        images: Iterable[Given],
+        *,
+        concurrency: int = IMAGES_IN_FLIGHT,
+        detail: Detail = "scores",
+        views: Views | None = None,
+    ) -> Generator[Result, None, None]:
+        """Classify any number of images, of which only so many are read ahead of what is taken from here.
+
+        They are sent some at a time, with ``priority=bulk``. Leave whenever you like: what is under way is dropped.
+
+        Parameters
+        ----------
+        images
+            As for `classify`, also mixed. They are read in the thread that takes the results.
+        concurrency
+            How many are in flight at most.
+        detail, views
+            As for `classify`.
+
+        Returns
+        -------
+        generator of Result
+            One for each image, in the order given. What is wrong with an image is told in its result.
+
+        Raises
+        ------
+        ValueError
+            If the concurrency isn't positive.
+        UnauthorizedError, RequestRefusedError, UnreachableError, ...
+            While results are taken: if nothing can be classified in this way, or any more.
+        """
+        return self._many(images, *sizes(concurrency), detail, views)
+
+    def _many(
+        self, images: Iterable[Given], size: int, most: int, detail: Detail, views: Views | None
+    ) -> Generator[Result, None, None]:
+        in_flight: deque[Future[list[Result]]] = deque()
+        try:
+            for group in grouped(images, size):
+                in_flight.append(self._background.start(self._client.score_group(group, detail, views)))
+                if len(in_flight) == most:
+                    yield from _first_of(in_flight)
+            while in_flight:
+                yield from _first_of(in_flight)
+        finally:
+            for future in in_flight:
+                future.cancel()
+
+
+def _first_of(in_flight: "deque[Future[list[Result]]]") -> list[Result]:
+    # It stays there while it is waited for, to be cancelled with the others on Ctrl-C.
+    results = in_flight[0].result()
+    in_flight.popleft()
+    return results

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from galaxytree.decision_tree import load_tree
 from galaxytree.predictions import FLAGGED_ABOVE, UNCERTAINTY, UNCERTAINTY_95, flagged
 
 
@@ -99,6 +101,23 @@ class Classification(_Message):
     def flagged(self) -> bool:
         """Whether the picture is so unlike what the model knows that the answer is to be taken with care."""
         return flagged(self.out_of_domain)
+
+    def fraction(self, answer: str) -> float:
+        """Return which part of those who were asked a question would give an answer: its score / the question's weight.
+
+        Parameters
+        ----------
+        answer
+            Its id, such as ``Class4.1``.
+
+        Raises
+        ------
+        KeyError
+            If the tree has no such answer.
+        """
+        tree = load_tree(self.model.tree)
+        scores = np.array([self.scores[column] for column in tree.columns])
+        return float(tree.fractions(scores)[tree.index[answer]])
 
 
 class Health(_Message):
