@@ -123,7 +123,9 @@ class BatchCaller(Caller):
         async def ask() -> BatchAnswer:
             sent = call.missing
             with self.servers.taking(len(sent)) as server:
-                answer, body = await self.send(server, "POST", _BATCH, params=params, **call.content(sent))
+                answer, body = await self.send(
+                    server, "POST", _BATCH, in_parts=True, params=params, **call.content(sent)
+                )
             call.take(server, answer, body, sent)
             return call.answer()
 

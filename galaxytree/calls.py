@@ -79,7 +79,9 @@ class Caller:
         # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
         headers = {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(headers=headers, timeout=timeout_seconds, limits=limits)
+        # Who waits for a connection waits for other calls of this client: no service failed.
+        timeout = httpx.Timeout(timeout_seconds, pool=None)
+        self._http = httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits)
         self._reached = waits_for_a_first
 
     async def aclose(self) -> None:
@@ -118,14 +120,25 @@ class Caller:
         server: Server,
         method: str,
         path: str,
+        *,
+        in_parts: bool = False,
         **more: Any,  # noqa: ANN401 (what httpx takes)
     ) -> tuple[httpx.Response, bytes]:
-        """Send a request once; return the answer and as much of its body as came.
+        """Send a request once; return the answer and its body.
+
+        Parameters
+        ----------
+        server
+            Of whom.
+        method, path, more
+            As httpx takes them.
+        in_parts
+            Whether a part of a body is of use: then it is returned if the answer breaks off.
 
         Raises
         ------
         AgainError
-            If nothing came, or the service says to try later.
+            If nothing came, or not all, or the service says to try later.
         GalaxytreeError
             If it would be of no use to ask again.
         """
@@ -135,11 +148,11 @@ class Caller:
             async with self._http.stream(method, server.address + path, **more) as answer:
                 self._reached = True
                 # What has come is kept if the connection breaks: it need not be asked again.
-                async for piece in answer.aiter_raw():
+                async for piece in answer.aiter_bytes():
                     pieces.append(piece)  # noqa: PERF401 (see above)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             self.servers.failed(server)
-            if answer is None or not answer.is_success or not pieces:
+            if answer is None or not answer.is_success or not (in_parts and pieces):
                 why = str(error) or type(error).__name__
                 msg = f"{self.servers} doesn't answer ({why}); `galaxytree serve` starts a service"
                 raise AgainError(UnreachableError(msg)) from error
