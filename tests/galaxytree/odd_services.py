@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         single = self.path.startswith("/classify?")
-        urls = [] if single else [json.loads(line)["url"] for line in body.split(b"\n")]
+        urls = [] if single else [json.loads(line)["url"] for line in body.splitlines()]
         trouble = self.server.heard(urls)
         if not self.server.held.isdisjoint(urls):
             self.server.gate.wait(PATIENCE_SECONDS)
@@ -72,7 +72,10 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble == "twice":
             lines = [lines[0], *lines]
         body = b"".join(line + end for line in reversed(lines))
-        headers = {"X-Galaxytree-Network": "b" * 64 if trouble == "other network" else "a" * 64}
+        headers = {
+            "Content-Type": "application/x-ndjson" if end else "application/json",
+            "X-Galaxytree-Network": "b" * 64 if trouble == "other network" else "a" * 64,
+        }
         if trouble == "garbage":
             body = b"<html>welcome</html>\n"
         if trouble == "gzip":
