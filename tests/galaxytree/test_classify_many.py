@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from galaxytree.client import (
     AsyncClient,
@@ -25,7 +27,7 @@ from galaxytree.client import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from tests.galaxies import draw_galaxy, jpeg, png
+from tests.galaxies import draw_galaxy, encode, jpeg, png
 from tests.hostile.services import Asked, free_port, line, misbehaving, ok, well
 from tests.image_host import image_host
 from tests.servers import PATIENCE_SECONDS, Process, environment, serving, wait_for
@@ -76,6 +78,20 @@ def test_all_kinds_through_a_real_service(model_folder: Path, tmp_path: Path) ->
         with pytest.raises(GalaxytreeError) as missing:
             client.classify(f"{images.url}/missing")
         assert missing.value.code == "fetch_failed"
+
+
+def test_a_picture_is_the_same_in_every_form(service: Process, tmp_path: Path) -> None:
+    pixels = draw_galaxy(1, 96)
+    grey = pixels[..., 0]
+    path = tmp_path / "galaxy.png"
+    path.write_bytes(encode(pixels, "PNG"))
+    same: list[Given] = [path, str(path), path.read_bytes(), Image.fromarray(pixels), pixels]
+    greys: list[Given] = [encode(grey, "PNG"), grey, Image.fromarray(grey), grey.astype(np.uint16) * 257]
+    with Client(service.url) as client:
+        found = [result.unwrap().scores for result in client.classify_many([*same, *greys], concurrency=4)]
+    assert found[:5] == [found[0]] * 5
+    assert found[5:] == [found[5]] * 4
+    assert found[0] != found[5]
 
 
 def test_what_fits_into_no_png_is_a_builtin_error_of_one_image(service: Process) -> None:
@@ -227,6 +243,25 @@ def test_services_share_the_work_and_one_that_goes_is_not_noticed(model_folder: 
     assert len(scores) == 400
     for number in range(4, 400):
         assert scores[number] == pytest.approx(scores[number % 4], abs=1e-6)
+
+
+def test_whoever_waits_while_it_is_closed_waits_no_longer() -> None:
+    gate = threading.Event()
+    ended = []
+
+    def wait(client: Client) -> None:
+        with pytest.raises(CancelledError):
+            list(client.classify_many([b"x"]))
+        ended.append(True)
+
+    with misbehaving(then=lambda _: gate.wait(PATIENCE_SECONDS)) as one:  # type: ignore[arg-type,return-value]
+        with Client(one.url) as client:
+            thread = threading.Thread(target=wait, args=(client,))
+            thread.start()
+            wait_for(lambda: one.heard, "the call")
+        thread.join(PATIENCE_SECONDS)
+        gate.set()
+    assert ended
 
 
 INTERRUPTED = """
