@@ -123,6 +123,19 @@ def test_nobody_answers(images: list[str]) -> None:
     assert ended.stderr.count(": unreachable: ") == 2
 
 
+def test_several_services_of_which_one_is_not_there(service: Process, images: list[str]) -> None:
+    nobody = "http://127.0.0.1:1"
+    ways: list[tuple[tuple[str, ...], dict[str, str]]] = [
+        (("--server", nobody, "--server", service.url), {}),
+        (("--server", f"{nobody},{service.url}"), {}),
+        ((), {"server": f"{nobody},{service.url}"}),
+        ((), {"server": f"{nobody} {service.url}"}),
+    ]
+    for words, environment in ways:
+        ended = run("classify", *images, *words, **environment)
+        assert (ended.exit_code, ended.stderr) == (0, ""), ended
+
+
 @pytest.mark.parametrize("server", ["localhost:8000", "ftp://a", "http://", "http://a:b"])
 def test_an_address_that_is_none(images: list[str], server: str) -> None:
     ended = run("classify", *images, "--server", server)

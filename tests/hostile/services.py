@@ -173,6 +173,8 @@ class Service:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Else each small answer would wait for the client's system to say that it has the head.
+    disable_nagle_algorithm = True
     service: Service
 
     def do_POST(self) -> None:
