@@ -1,6 +1,6 @@
 """Calls of many images at a time: one row for each, whatever becomes of the calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
@@ -122,6 +122,7 @@ class BatchCaller:
         detail: Literal["full", "scores"] = "scores",
         views: Views | None = None,
         priority: Literal["bulk", "interactive"] = "bulk",
+        heard: Callable[[int], object] = lambda _: None,
     ) -> BatchAnswer:
         """Have images scored: some hundred at a time are best.
 
@@ -138,6 +139,8 @@ class BatchCaller:
             How many orientations of each image to average over; None for what the service is set to.
         priority
             ``bulk`` lets others go ahead.
+        heard
+            Is told as results come in how many more there are. Those that are asked for again are told again.
 
         Raises
         ------
@@ -151,7 +154,7 @@ class BatchCaller:
             If what answers is no galaxytree service, or one too old, or services run different networks.
         """
         query = {"detail": detail, "priority": priority} | ({} if views is None else {"views": str(views)})
-        asking = _Asking(items, query)
+        asking = _Asking(items, query, heard)
         while asking.left:
             try:
                 await self.calls.ask(lambda server: asking.once(self.calls, server), asking.progress)
@@ -177,8 +180,11 @@ class _Asking:
         How it goes.
     """
 
-    def __init__(self, items: Sequence[UrlItem | ImageItem], query: dict[str, str]) -> None:
+    def __init__(
+        self, items: Sequence[UrlItem | ImageItem], query: dict[str, str], heard: Callable[[int], object]
+    ) -> None:
         self._items = items
+        self._heard = heard
         self._query = query
         self.rows: list[Row | None] = [None] * len(items)
         self.left = list(range(len(items)))
@@ -203,7 +209,9 @@ class _Asking:
             async with calls.answer(server, "POST", PATH, params=self._query, **said) as answer:
                 self._check(server, answer.headers)
                 async for piece in answer.aiter_bytes():
-                    pieces.append(piece)  # noqa: PERF401 (what came before it breaks off is kept)
+                    # What came before it breaks off is kept.
+                    pieces.append(piece)
+                    self._heard(piece.count(b"\n"))
         except AgainError as again:
             broken = again
         except ProblemError as error:

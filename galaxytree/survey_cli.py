@@ -103,7 +103,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @_option("--address", metavar="ADDRESS", help="Of the Ray cluster, for --engine ray. [default: one of its own]")
 @_option(
     "--concurrency", type=_COUNT, default=4, metavar="CHUNKS",
-    help="How many chunks of rows are in flight; what was, when all is stopped, is scored again.",
+    help="So many chunks' worth of rows are asked for at a time; what was, when all is stopped, is scored again.",
 )  # fmt: skip
 @_option(
     "--chunk-rows", type=_COUNT, default=256, metavar="ROWS", help="How many rows are asked for and kept together."
