@@ -53,6 +53,8 @@ class StandIn:
         URLs with a word in this set fail with the code that the word is.
     network
         What it says it runs.
+    stalling
+        URLs with a word in this set are not answered before `gate` is open, nor what comes after them in their calls.
     holds
         The call with this number, from 0, and all after it, wait for `gate`.
     old
@@ -69,6 +71,7 @@ class StandIn:
     name: str = "stand-in"
     outputs: tuple[str, ...] = ("scores", "uncertainty", "uncertainty_95", "out_of_domain")
     holds: int | None = None
+    stalling: set[str] = field(default_factory=set)
     changes_after: int | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     server: uvicorn.Server | None = None
@@ -108,7 +111,7 @@ class StandIn:
         return {"index": index, "id": None, "status": "ok", "classification": said}
 
 
-def _app(state: StandIn) -> Starlette:
+def _app(state: StandIn) -> Starlette:  # noqa: C901 (one service, all of its manners)
     async def model(_: Request) -> Response:
         return JSONResponse(state.model())
 
@@ -136,6 +139,8 @@ def _app(state: StandIn) -> Starlette:
                 await asyncio.sleep(0.005)
             # The last ones first: answers come in the order of completion.
             for index, (name, seed) in reversed(list(enumerate(items))):
+                if any(word in name for word in state.stalling):
+                    await asyncio.to_thread(state.gate.wait, PATIENCE_SECONDS)
                 yield json.dumps(state.result(index, name, seed, full=full)).encode() + b"\n"
 
         changed = state.changes_after is not None and number >= state.changes_after

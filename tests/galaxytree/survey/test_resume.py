@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -41,10 +42,10 @@ def release(stand_in: StandIn) -> None:
 
 def test_killed_three_times(stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes) -> None:
     out = tmp_path / "out.parquet"
-    for time in range(3):
+    for round_ in range(3):
         hold(stand_in, 4)
         with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
-            wait_for(lambda least=4 * (time + 1): len(parts_of(out)) >= least, "parts")
+            wait_for(lambda least=4 * (round_ + 1): len(parts_of(out)) >= least, "parts")
             wait_for(lambda: len(stand_in.calls) >= (stand_in.holds or 0) + 2, "all that is in flight")
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -398,3 +399,31 @@ def test_a_disk_that_is_full_just_when_it_is_to_be_flushed(
     monkeypatch.undo()
     assert score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url).exit_code == 0
     assert out.read_bytes() == undisturbed
+
+
+def test_an_image_that_stalls_holds_up_its_chunk_and_not_the_survey(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    # The last that is answered of the first chunk.
+    stand_in.stalling = {"g0000"}
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
+        wait_for(lambda: len(parts_of(out)) == 19, "all parts but one")
+        assert process.poll() is None
+        stand_in.gate.set()
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert out.read_bytes() == undisturbed
+
+
+def test_what_stalls_counts_as_unanswered(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    # Of each chunk of five the last that is answered.
+    stand_in.stalling = {f"g00{number:02d}" for number in range(0, 100, 5)}
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
+        # Another is begun while five or fewer are unanswered; of each that is in flight one is.
+        wait_for(lambda: len(stand_in.calls) == 6, "calls")
+        time.sleep(0.3)
+        assert len(stand_in.calls) == 6
+        assert parts_of(out) == []
+        stand_in.gate.set()
+        assert process.wait(PATIENCE_SECONDS) == 0
