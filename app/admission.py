@@ -4,12 +4,16 @@ Bulk requests find the service full sooner than others do: a part of it is kept 
 
 Bytes count from their arrival, so that bodies still on their way are bounded too. Images count from their last byte, so
 that slow senders don't take the places of those who have sent; each counts once a view, as the network scores it.
+
+Items of a batch that was let in are not refused: they wait for room in turn, and get no more of it than bulk requests
+do, so that others find the rest.
 """
 
 from types import TracebackType
 from typing import Self
 
 from app.errors import OverloadedError
+from app.turns import Turns
 
 
 class Admission:
@@ -37,6 +41,8 @@ class Admission:
         self.bytes = 0
         self._retry_after_seconds = retry_after_seconds
         self._bulk_share = bulk_share
+        self._for_images = Turns(self._has_images, self._take_images, self._give_back_images)
+        self._for_bytes = Turns(self._has_bytes, self._take_bytes, self._give_back_bytes)
 
     def full(self, views: int = 1, *, bulk: bool = False) -> bool:
         """Whether an image with so many views would be refused if it came now."""
@@ -76,6 +82,47 @@ class Admission:
         """Take from what is in service."""
         self.images -= images
         self.bytes -= count
+        if self._for_images:
+            self._for_images.move()
+        if self._for_bytes:
+            self._for_bytes.move()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are more bytes than those of bulk images may be."""
+        return not self._has_bytes(0) or bool(self._for_bytes)
+
+    async def enter_in_turn(self, images: int) -> None:
+        """Add an image with so many views, once there is room for it among bulk ones."""
+        await self._for_images.take(images)
+
+    async def hold_in_turn(self, count: int) -> None:
+        """Add bytes, once there is room for them among those of bulk images."""
+        await self._for_bytes.take(count)
+
+    def hold_anyway(self, count: int) -> None:
+        """Add bytes that are here already."""
+        self.bytes += count
+
+    # What is alone is let in whatever the share. Bytes and images are waited for apart: images that have come and wait
+    # for their turn hold bytes.
+    def _has_images(self, images: int) -> bool:
+        return self.images + images <= max(self._bulk_share * self.max_images, images)
+
+    def _take_images(self, images: int) -> None:
+        self.images += images
+
+    def _give_back_images(self, images: int) -> None:
+        self.give_back(images=images, count=0)
+
+    def _has_bytes(self, count: int) -> bool:
+        return self.bytes + count <= max(self._bulk_share * self.max_bytes, count)
+
+    def _take_bytes(self, count: int) -> None:
+        self.bytes += count
+
+    def _give_back_bytes(self, count: int) -> None:
+        self.give_back(images=0, count=count)
 
     def _overloaded(self, images: int, count: int) -> OverloadedError:
         if self.bytes + count > self.max_bytes:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -62,22 +62,16 @@ class Parameters(BaseModel):
     ] = "interactive"
 
     @classmethod
-    def of(cls, query: bytes) -> "Parameters":
+    def of(cls, query: bytes) -> Self:
         """Read a query; InvalidRequestError if a parameter has no such value, or is there twice. Others are ignored."""
-        # Short ones come again and again; long ones are not worth keeping.
-        return _known(query) if len(query) <= _SHORT else cls.read(query)
-
-    @staticmethod
-    def read(query: bytes) -> "Parameters":
-        """Read a query that was not read before."""
         given: dict[str, str] = {}
         for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-            if name in given and name in Parameters.model_fields:
+            if name in given and name in cls.model_fields:
                 msg = f"query.{name}: given more than once, so that it can't be told which is meant."
                 raise InvalidRequestError(msg)
             given[name] = value
         try:
-            return Parameters.model_validate(given)
+            return cls.model_validate(given)
         except ValidationError as error:
             details = (f"query.{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
             raise InvalidRequestError("; ".join(details)) from error
@@ -85,7 +79,12 @@ class Parameters(BaseModel):
 
 _SHORT = 128
 
-_known = lru_cache(maxsize=256)(Parameters.read)
+_known = lru_cache(maxsize=256)(Parameters.of)
+
+
+def _parameters(query: bytes) -> Parameters:
+    # Short ones come again and again; long ones are not worth keeping.
+    return _known(query) if len(query) <= _SHORT else Parameters.of(query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class _Asked:
     def of(cls, service: Service, scope: Scope) -> "_Asked":
         """Read a request's head; ServiceError if it asks for what there isn't."""
         service.authorize(scope)
-        parameters = Parameters.of(scope["query_string"])
+        parameters = _parameters(scope["query_string"])
         views = service.views(parameters.views)
         return cls(service.pool, views, parameters.detail == "full", parameters.priority == "bulk")
 

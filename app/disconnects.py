@@ -9,6 +9,13 @@ from starlette.types import Receive, Scope
 EXTENSION = "galaxytree.disconnect"
 """Name of an ASGI extension: a set of functions that the server calls when the client goes."""
 
+BREAKING = "galaxytree.break"
+"""Name of an ASGI extension that breaks an answer off, for the client to see that it is not whole.
+
+It is a function. Called with false it says nothing more once what was sent has gone out, and still reads; with true it
+closes the connection at once.
+"""
+
 
 @contextmanager
 def calling_when_gone(scope: Scope, receive: Receive, act: Callable[[], object]) -> Iterator[None]:

@@ -15,6 +15,10 @@
     │   ├── OverloadedError             429 overloaded
     │   ├── NotReadyError               503 not_ready
     │   └── DeadlineExceededError       503 deadline_exceeded
+    ├── FetchError                      an image could not be had from its URL; of one item of a batch
+    │   ├── UrlForbiddenError           422 url_forbidden
+    │   ├── FetchFailedError            502 fetch_failed
+    │   └── FetchTimeoutError           504 fetch_timeout
     └── InternalError                   500 internal_error
 
 How they are answered is in `app.problems`.
@@ -59,7 +63,7 @@ class RequestError(ServiceError):
 
 
 class InvalidRequestError(RequestError):
-    """The request's form is wrong: its parameters, its multipart framing, or a part that is missing."""
+    """The request's form is wrong: its parameters, its JSON, its multipart framing, or something that is missing."""
 
     status, code, title = 422, "invalid_request", "The request is not well formed"
 
@@ -77,15 +81,15 @@ class TooManyPixelsError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The bytes are an image, but neither JPEG nor PNG."""
+    """The bytes are an image, but neither JPEG nor PNG; or a batch's body is of a type that it can't have."""
 
-    status, code, title = 415, "unsupported_media_type", "The image is neither JPEG nor PNG"
+    status, code, title = 415, "unsupported_media_type", "The media type is not taken here"
 
 
 class PayloadTooLargeError(RequestError):
-    """The body is larger than an image may be, as declared or as streamed; the rest isn't read."""
+    """The body, or an image, has more bytes than it may, as declared or as streamed; the rest isn't read."""
 
-    status, code, title = 413, "payload_too_large", "The image has too many bytes"
+    status, code, title = 413, "payload_too_large", "There are too many bytes"
 
 
 class BodyTimeoutError(RequestError):
@@ -142,6 +146,31 @@ class DeadlineExceededError(TryLaterError):
     """The image waited longer for its answer than is allowed; it was dropped."""
 
     status, code, title = 503, "deadline_exceeded", "The answer took too long"
+
+
+class FetchError(ServiceError):
+    """An image could not be had from the URL that an item of a batch gives.
+
+    Its detail is the same whenever the cause is, and says nothing of what a host answered that isn't public.
+    """
+
+
+class UrlForbiddenError(FetchError):
+    """The URL is one that this service doesn't fetch: its form, its host, its port, or where it or a redirect leads."""
+
+    status, code, title = 422, "url_forbidden", "The URL is not fetched by this service"
+
+
+class FetchFailedError(FetchError):
+    """The URL's host could not be reached, or gave no image's bytes, also when it was asked again."""
+
+    status, code, title = 502, "fetch_failed", "The URL could not be fetched"
+
+
+class FetchTimeoutError(FetchError):
+    """The URL's host took too long: to be reached, to begin with an answer, or in all."""
+
+    status, code, title = 504, "fetch_timeout", "The URL's host took too long"
 
 
 class InternalError(ServiceError):

@@ -1,6 +1,8 @@
 """Starting, ready, draining: the state of a service that everyone looks at."""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 _log = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ class Lifecycle:
     def __init__(self) -> None:
         self.state = State.STARTING
         self.failure: str | None = None
+        self._ending = False
+        self._to_end: set[Callable[[], object]] = set()
 
     def ready(self) -> None:
         """Note that the model is loaded and warmed up."""
@@ -44,3 +48,23 @@ class Lifecycle:
             return
         _log.error("%s", sentence)
         self.failure = sentence
+
+    @contextmanager
+    def calling_at_end(self, act: Callable[[], object]) -> Iterator[None]:
+        """Call a function, in the event loop, if the service finishes what is in flight before the ``with`` block ends.
+
+        That is for what could go on for hours. Where it has begun to already, the function is called at once.
+        """
+        if self._ending:
+            act()
+        self._to_end.add(act)
+        try:
+            yield
+        finally:
+            self._to_end.discard(act)
+
+    def end(self) -> None:
+        """Note that no more is taken on, and that what is in flight is to be finished."""
+        self._ending = True
+        for act in tuple(self._to_end):
+            act()

@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LINGER_SECONDS = 2.0
 """For how long a client that doesn't stop sending is listened to."""
 
+READS_ON = "galaxytree.reads_on"
+"""Key of an ASGI message that starts an answer: the body is read on beside it, so that it is no refusal."""
+
 
 class LingeringClose:
     """Middleware: where an answer starts before the request's body was read, the connection is closed after it.
@@ -60,7 +63,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and self._unread:
+        if message["type"] == "http.response.start" and self._unread and not message.get(READS_ON):
             self._closing = True
             message.setdefault("headers", [])
             MutableHeaders(scope=message)["Connection"] = "close"

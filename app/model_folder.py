@@ -53,6 +53,12 @@ class ModelFolder:
         """Hold ``model.onnx`` against its card; ModelRefusedError if it isn't the card's."""
         self.read()
 
+    def sha256(self, precision: Literal["fp32", "int8"]) -> str:
+        """Return the SHA-256 of an ONNX file, in hexadecimal, as the card gives it."""
+        if precision == "int8" and self.card.int8 is not None:
+            return self.card.int8.sha256
+        return self.card.sha256
+
     def read(self, precision: Literal["fp32", "int8"] = "fp32") -> bytes:
         """Read an ONNX file; what is returned, and not what lay there earlier, is what the card speaks of.
 
@@ -66,9 +72,8 @@ class ModelFolder:
         ModelRefusedError
             If the file can't be read any more, or is another one by now.
         """
-        if precision == "int8" and self.card.int8 is not None:
-            return _read_verified(self.path / INT8_FILE, self.card.int8.sha256)
-        return _read_verified(self.file, self.card.sha256)
+        int8 = precision == "int8" and self.card.int8 is not None
+        return _read_verified(self.path / INT8_FILE if int8 else self.file, self.sha256(precision))
 
     @classmethod
     def open(cls, path: Path | None, identity: str | None = None) -> Self:

@@ -59,10 +59,15 @@ def _answer(body: Problem, headers: Mapping[str, str] | None = None) -> Response
 
 def written(error: ServiceError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Return the status, headers and body that tell a client of an error."""
-    body = _body(error.status, error.code, error.title, error.detail)
+    body = problem_json(error)
     beside = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     length = b"%d" % len(body)
     return error.status, [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", length), *beside], body
+
+
+def problem_json(error: ServiceError) -> bytes:
+    """Return the problem that tells a client of an error."""
+    return _body(error.status, error.code, error.title, error.detail)
 
 
 @lru_cache(maxsize=128)

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from app.classify import Headers
-from app.disconnects import EXTENSION
+from app.disconnects import BREAKING, EXTENSION
 from app.request_id import HEADER as ID
 from app.request_id import as_current, id_of
 from app.shortcut import Shortcut
@@ -129,7 +129,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Note that a head begins."""
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: self._watchers}  # type: ignore[dict-item]
+        extensions = {EXTENSION: self._watchers, BREAKING: self._break_off}
+        self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
         self._in_head, self._head_bytes, self._trailer_bytes = True, 0, 0
         self._idle_since = None
 
@@ -248,6 +249,14 @@ class Protocol(HttpToolsProtocol):
         asked = cycle.scope["method"], get_path_with_query_string(cycle.scope), cycle.scope["http_version"]
         extra = {"request_id": request_id.decode()}
         cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', get_client_addr(cycle.scope), *asked, status, extra=extra)
+
+    def _break_off(self, *, now: bool) -> None:
+        """End an answer before its end."""
+        if now:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._cork.flush()
+            self.transport.write_eof()
 
     def _head_again(self) -> bytes:
         """Return a head that offered an upgrade as if it had not, for a parser that has read nothing yet."""

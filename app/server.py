@@ -75,6 +75,11 @@ class Server(uvicorn.Server):
         over = self._ends_at is not None and monotonic() >= self._ends_at
         return await super().on_tick(counter) or over or self._lifecycle.failure is not None
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and finish what is in flight."""
+        self._lifecycle.end()
+        await super().shutdown(sockets)
+
 
 def server_of(app: FastAPI) -> Server:
     """Return the server of an application that `create_app` made."""

@@ -12,6 +12,7 @@ from starlette.types import Scope
 from app.admission import Admission
 from app.bodies import BodyLimits
 from app.errors import InvalidRequestError, NotReadyError
+from app.fetching.fetcher import Fetcher
 from app.keys import ApiKeys, shown_key
 from app.lifecycle import Lifecycle, State
 from app.model_folder import ModelFolder
@@ -50,6 +51,7 @@ class Service:
     admission: Admission
     starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    _fetcher: Fetcher | None = None
     _running: Running | None = None
     _pool: Pool | None = None
     _loading: asyncio.Task[None] | None = None
@@ -94,6 +96,18 @@ class Service:
             raise self.not_ready(State.STARTING)
         return self._running
 
+    @property
+    def fetcher(self) -> Fetcher:
+        """What fetches images; NotReadyError before the start."""
+        if self._fetcher is None:
+            raise self.not_ready(State.STARTING)
+        return self._fetcher
+
+    @property
+    def network_sha256(self) -> str:
+        """SHA-256 of the ONNX file that the workers run; NotReadyError while they aren't ready."""
+        return self.folder.sha256(self.running.precision)
+
     def authorize(self, scope: Scope) -> None:
         """Let a caller through who shows a valid key, or everyone where no keys are set; else UnauthorizedError."""
         if self.keys is not None:
@@ -125,6 +139,7 @@ class Service:
         """Start the workers in the background."""
         if self.keys is None:
             _log.warning("open to everyone: no API keys are set (api_keys_file)")
+        self._fetcher = Fetcher.of(self.settings)
         self._pool = Pool(
             start_of(self.settings, self.folder.identity),
             self.starter,
@@ -159,5 +174,7 @@ class Service:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
+        if self._fetcher is not None:
+            await self._fetcher.close()
         if self._pool is not None:
             await self._pool.close()

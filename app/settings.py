@@ -6,6 +6,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.fetching.settings import (
+    DEFAULT_HOSTS,
+    FetchConcurrency,
+    FetchConnectTimeoutSeconds,
+    FetchFirstByteTimeoutSeconds,
+    FetchHosts,
+    FetchNameServers,
+    FetchPerHost,
+    FetchTimeoutSeconds,
+    FetchTries,
+)
 from galaxytree.views import MOST_VIEWS, Views
 
 MIB = 1024 * 1024
@@ -138,6 +149,25 @@ class Settings(BaseSettings):
             le=1024,
         ),
     ] = 0
+    batch_concurrency: Annotated[
+        int,
+        Field(
+            title="Items of a batch",
+            description="Items of one batch being fetched or scored at a time, at most",
+            gt=0,
+            le=4096,
+        ),
+    ] = 64
+    batch_items: Annotated[
+        int,
+        Field(
+            title="Length of a batch",
+            description="Items of a batch that comes as JSON or as a form, or is answered as JSON, at most; one of "
+            "lines (NDJSON) that is answered in lines may have any number",
+            gt=0,
+            le=100_000,
+        ),
+    ] = 1000
     drain_seconds: Annotated[
         float,
         Field(
@@ -159,6 +189,14 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),
     ] = "info"
+    fetch_hosts: FetchHosts = DEFAULT_HOSTS
+    fetch_concurrency: FetchConcurrency = 64
+    fetch_per_host: FetchPerHost = 32
+    fetch_connect_timeout_seconds: FetchConnectTimeoutSeconds = 5.0
+    fetch_first_byte_timeout_seconds: FetchFirstByteTimeoutSeconds = 10.0
+    fetch_timeout_seconds: FetchTimeoutSeconds = 30.0
+    fetch_tries: FetchTries = 3
+    fetch_name_servers: FetchNameServers = None
 
     @property
     def most_views(self) -> int:

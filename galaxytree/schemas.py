@@ -1,8 +1,8 @@
 """What travels on the wire, used by the service and by the client."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from galaxytree.predictions import FLAGGED_ABOVE, UNCERTAINTY, UNCERTAINTY_95, flagged
 
@@ -105,3 +105,61 @@ class Health(_Message):
     """Whether the service lives, or is ready for images."""
 
     status: Annotated[str, Field(examples=["live", "ready"])]
+
+
+MOST_ID_LETTERS = 256
+"""How long the id of a batch's item may be."""
+
+
+class _Asked(_Message):
+    # Whoever misspells a name is to hear of it.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BatchItem(_Asked):
+    """One image of a batch; of an NDJSON body, one line."""
+
+    url: Annotated[str, Field(description="Where the image is fetched from", examples=["https://skyserver.sdss.org/…"])]
+    id: Annotated[
+        str | None, Field(description="What you call it; the result has it again", max_length=MOST_ID_LETTERS)
+    ] = None
+
+
+class BatchRequest(_Asked):
+    """A batch as one document: either `items` or, where no ids are needed, `urls`."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["items"]}, {"required": ["urls"]}]})
+
+    items: Annotated[tuple[BatchItem, ...], Field(description="The images", min_length=1)] = ()
+    urls: Annotated[tuple[str, ...], Field(description="The images, by their URLs alone", min_length=1)] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            msg = "either items or urls is needed, and not both"
+            raise ValueError(msg)
+        return self
+
+
+class BatchResult(_Message):
+    """What became of one item of a batch: a classification, or an error."""
+
+    index: Annotated[int, Field(description="Its place in the batch, from 0", ge=0)]
+    id: Annotated[str | None, Field(description="The item's id, or of a form the file's name")]
+    status: Literal["ok", "error"]
+    classification: Annotated[Classification | None, Field(description="If the status is ok")] = None
+    error: Annotated[Problem | None, Field(description="If the status is error")] = None
+
+
+class BatchSummary(_Message):
+    """How a batch went."""
+
+    ok: Annotated[int, Field(description="Images that were scored", ge=0)]
+    failed: Annotated[int, Field(description="Items whose result is an error", ge=0)]
+
+
+class BatchAnswer(_Message):
+    """The answer for a batch, as one document."""
+
+    results: Annotated[tuple[BatchResult, ...], Field(description="One for each item, in the order of the items")]
+    summary: BatchSummary

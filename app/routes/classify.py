@@ -1,14 +1,11 @@
 """``POST /classify``: one image in, its scores out.
 
-This is the route on which speed counts: FastAPI documents it, and what it would do for each request (dependencies,
-validation, a response object) costs more than all that has to be done. So the route is an ASGI application of its own.
+This is the route on which speed counts: FastAPI documents it, and it is an ASGI application of its own.
 """
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope, Send
 
 from app.bodies import PART
 from app.classify import Parameters, serve
@@ -27,6 +24,7 @@ from app.errors import (
 )
 from app.problems import documented
 from app.routes.dependencies import check_key
+from app.routes.direct import direct
 from galaxytree.schemas import Classification
 
 PATH = "/classify"
@@ -69,18 +67,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-class _DirectRoute(APIRoute):
-    """A route that FastAPI describes, and that serves by itself."""
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request whose path is this one's; 405 if the method isn't."""
-        if self.methods and scope["method"] in self.methods:
-            await serve(scope["app"].state.service, scope, receive, send)
-        else:
-            await super().handle(scope, receive, send)
-
-
-router = APIRouter(tags=["classify"], route_class=_DirectRoute)
+router = APIRouter(tags=["classify"], route_class=direct(serve))
 
 
 @router.post(

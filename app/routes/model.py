@@ -58,6 +58,9 @@ class RunningModel(ModelCard):
         Field(description="In which the network computes: that of model.onnx, or of its int8 file", examples=["int8"]),
     ]
     precision_reason: Annotated[str, Field(description="Why it is this one")]
+    network_sha256: Annotated[
+        str, Field(description="SHA-256 of the ONNX file that runs, in hexadecimal: that of its precision")
+    ]
 
 
 @router.get("/model", responses=documented(NotReadyError))
@@ -73,4 +76,5 @@ async def model(service: TheService) -> RunningModel:
         execution_provider_reason=running.why,
         precision=running.precision,
         precision_reason=running.why_precision,
+        network_sha256=service.network_sha256,
     )

@@ -1,0 +1,163 @@
+"""``POST /classify/batch`` as an ASGI application of a service: a batch in, its results out as they come or at once."""
+
+import asyncio
+import contextlib
+from typing import Annotated, Literal
+
+from pydantic import Field
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app.batch.accept import JSON, NDJSON, Kind, answers_in_lines, header, kind_of
+from app.batch.form import Form
+from app.batch.items import Intake
+from app.batch.lines import Lines
+from app.batch.listed import Listed
+from app.batch.way import Way
+from app.batch.working import Work
+from app.classify import Parameters
+from app.disconnects import BREAKING, EXTENSION
+from app.errors import ServiceError
+from app.lifecycle import State
+from app.lingering import LINGER_SECONDS, READS_ON
+from app.problems import written
+from app.service import Service
+
+NETWORK = b"x-galaxytree-network"
+"""Header of an answer: SHA-256 of the ONNX file that gave the scores."""
+
+
+class BatchParameters(Parameters):
+    """What the query of a batch may say."""
+
+    priority: Annotated[
+        Literal["interactive", "bulk"],
+        Field(description="`bulk` lets others go ahead; `interactive` is for batches that somebody waits for"),
+    ] = "bulk"
+
+
+async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one request, as an ASGI application of a service."""
+    try:
+        exchange = _Exchange(service, scope, receive, send)
+        await exchange.run()
+    except ServiceError as error:
+        status, headers, body = written(error)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+    except ClientDisconnect:
+        # Nobody is there to be answered.
+        return
+
+
+class _Exchange:
+    """One request and its answer; ServiceError if it asks for what there isn't."""
+
+    def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+        service.authorize(scope)
+        parameters = BatchParameters.of(scope["query_string"])
+        views = service.views(parameters.views)
+        kind = kind_of(scope)
+        # While no worker is there nothing is begun.
+        _ = service.pool
+        self._network = service.network_sha256.encode()
+        self._service = service
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._in_lines = answers_in_lines(scope, kind)
+        self._intake = _intake(service, scope, kind, in_lines=self._in_lines)
+        way = Way(service, views, full=parameters.detail == "full", bulk=parameters.priority == "bulk")
+        settings = service.settings
+        self._work = Work(self._intake, way, settings.batch_concurrency, settings.body_timeout_seconds)
+        self._started = False
+        self._giving_up: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Work on all items, and answer; ServiceError if nothing has been answered that could be gone on with."""
+        watchers = self._scope.get("extensions", {}).get(EXTENSION, set())
+        watchers.add(self._work.gone)
+        try:
+            with self._service.lifecycle.calling_at_end(self._finish):
+                self._work.start(self._receive)
+                await (self._answer_in_lines() if self._in_lines else self._answer_at_once())
+        finally:
+            watchers.discard(self._work.gone)
+            if self._giving_up is not None:
+                self._giving_up.cancel()
+            await self._work.end()
+
+    async def _answer_in_lines(self) -> None:
+        while results := await self._work.results():
+            if not self._started:
+                await self._start(NDJSON.encode())
+            body = b"\n".join([*(line for _, line in results), b""])
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            self._work.sent()
+        if self._work.error is None:
+            await self._send({"type": "http.response.body", "body": b""})
+        else:
+            await self._break_off()
+
+    async def _answer_at_once(self) -> None:
+        found: dict[int, bytes] = {}
+        while results := await self._work.results():
+            found.update(results)
+        work = self._work
+        lines = b",".join([found[index] for index in range(len(found))])
+        body = b'{"results":[%b],"summary":{"ok":%d,"failed":%d}}' % (lines, work.ok, work.failed)
+        await self._start(JSON.encode(), (b"content-length", b"%d" % len(body)))
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _start(self, media_type: bytes, *headers: tuple[bytes, bytes]) -> None:
+        self._started = self._work.answered = True
+        headers = ((b"content-type", media_type), (NETWORK, self._network), *headers)
+        start = {"type": "http.response.start", "status": 200, "headers": [*headers]}
+        await self._send({**start, READS_ON: True})
+
+    def _finish(self) -> None:
+        """Hear that the service is to end: what is all here is finished, within the time that an image has."""
+        if not self._intake.closed:
+            self._work.stop(self._service.not_ready(State.DRAINING))
+        loop = asyncio.get_running_loop()
+        self._giving_up = loop.call_later(self._service.settings.request_timeout_seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self._work.stop(self._service.not_ready(State.DRAINING))
+        if self._started and (break_off := self._scope.get("extensions", {}).get(BREAKING)) is not None:
+            break_off(now=True)
+
+    async def _break_off(self) -> None:
+        """End the answer so that the client sees that it is not whole, and still gets what has been sent.
+
+        If the connection were closed with bytes of the body unread, what is on its way to the client might be lost.
+        """
+        await self._work.end()
+        break_off = self._scope.get("extensions", {}).get(BREAKING)
+        if break_off is None:
+            # The server breaks off what has not been ended.
+            return
+        break_off(now=False)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+        break_off(now=True)
+
+
+def _intake(service: Service, scope: Scope, kind: Kind, *, in_lines: bool) -> Intake:
+    clock, settings = asyncio.get_running_loop().time, service.settings
+    if kind is Kind.NDJSON:
+        return Lines(clock, None if in_lines else settings.batch_items)
+    if kind is Kind.JSON:
+        return Listed(clock, settings.batch_items, service.admission)
+    length = header(scope, b"content-length")
+    return Form(
+        clock,
+        settings.batch_items,
+        service.admission,
+        header(scope, b"content-type"),
+        most_bytes=settings.max_image_bytes,
+        body_bytes=int(length) if length.isdigit() else None,
+        ahead=settings.batch_concurrency,
+    )

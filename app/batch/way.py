@@ -1,0 +1,107 @@
+"""The way of one item of a batch: fetched if it is a URL, let in when there is room, to the workers, and its result."""
+
+import asyncio
+import logging
+
+import orjson
+
+from app.batch.items import Item
+from app.errors import InternalError, ServiceError
+from app.jobs import Answered, Job
+from app.problems import problem_json
+from app.request_id import current_id
+from app.service import Service
+from app.waiting import Outcome
+from galaxytree.views import Views
+
+EXPECTED_BYTES = 1024 * 1024
+"""What an image that is being fetched is taken to have until it is there."""
+
+_log = logging.getLogger(__name__)
+
+
+class Way:
+    """What is done for each item of a batch.
+
+    Parameters
+    ----------
+    service
+    views, full, bulk
+        What is asked for, as in `app.jobs.Job`.
+    """
+
+    def __init__(self, service: Service, views: Views, *, full: bool, bulk: bool) -> None:
+        self._service = service
+        self._admission = service.admission
+        self._fetcher = service.fetcher
+        self._views = views
+        self._full = full
+        self._bulk = bulk
+        self._expected = min(EXPECTED_BYTES, service.settings.max_image_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._request_id = current_id()
+
+    async def result(self, item: Item) -> tuple[bool, bytes]:
+        """Return whether an item was scored, and its result as JSON; whatever happens, it has one."""
+        try:
+            if item.error is not None:
+                return False, _failed(item, item.error)
+            return True, _scored(item, await self._classified(item))
+        except ServiceError as error:
+            return False, _failed(item, error)
+        except Exception:  # noqa: BLE001 (as the middleware does for a request; this is one of many)
+            _log.exception("unexpected error in item %d of a batch", item.index)
+            return False, _failed(item, InternalError())
+
+    async def _classified(self, item: Item) -> Answered:
+        admission = self._admission
+        held = 0 if item.data is None else len(item.data)
+        images = 0
+        try:
+            if item.data is None:
+                await admission.hold_in_turn(self._expected)
+                held = self._expected
+                data = await self._fetcher.fetch(item.url)
+                expected, held = held, len(data)
+                admission.give_back(images=0, count=expected - held)
+            else:
+                data, item.data = item.data, None
+            await admission.enter_in_turn(self._views)
+            images = self._views
+            return await self._answered(data)
+        finally:
+            admission.give_back(images=images, count=held)
+
+    async def _answered(self, data: bytes) -> Answered:
+        answered: asyncio.Future[Outcome] = self._loop.create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not answered.done():
+                answered.set_result(outcome)
+
+        pool = self._service.pool
+        entry = pool.submit(Job(data, self._views, full=self._full, bulk=self._bulk), settle, self._request_id)
+        try:
+            outcome = await answered
+        except asyncio.CancelledError:
+            pool.drop(entry)
+            raise
+        if isinstance(outcome, ServiceError):
+            raise outcome
+        return outcome
+
+
+def _scored(item: Item, answered: Answered) -> bytes:
+    return b'{"index":%d,"id":%b,"status":"ok","classification":%b}' % (
+        item.index,
+        orjson.dumps(item.id),
+        answered.body,
+    )
+
+
+def _failed(item: Item, error: ServiceError) -> bytes:
+    return b'{"index":%d,"id":%b,"status":"error","error":%b}' % (
+        item.index,
+        orjson.dumps(item.id),
+        problem_json(error),
+    )

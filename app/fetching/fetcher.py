@@ -1,0 +1,225 @@
+"""URL -> bytes: each hop within the rules, within time and bytes, in turn, and tried again where that may help."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
+from importlib.metadata import version
+from time import time as wall_clock
+from typing import Self
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity.wait import wait_exponential_jitter
+
+from app.errors import FetchFailedError, UrlForbiddenError
+from app.fetching.connection import Answer, Connection, Limits
+from app.fetching.mishaps import Mishap
+from app.fetching.pool import Connecting, Pool
+from app.fetching.resolving import AskedNames, Names, Resolver, SystemNames
+from app.fetching.rules import Rules
+from app.fetching.settings import name_servers_of
+from app.fetching.turns import Turns
+from app.fetching.urls import Origin, Url, parse_url
+from app.settings import Settings
+
+MOST_REDIRECTS = 3
+
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+"""Statuses after which a host is asked again."""
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_HEAD = (
+    "GET {target} HTTP/1.1\r\nHost: {host}\r\n"
+    f"User-Agent: galaxytree/{version('galaxytree')}\r\n"
+    "Accept: image/jpeg, image/png, */*;q=0.1\r\nAccept-Encoding: identity\r\n\r\n"
+)
+
+_BACKOFF = wait_exponential_jitter(initial=0.25, max=8.0, jitter=0.25)
+
+_log = logging.getLogger(__name__)
+
+
+class _Whole:
+    """The time that a fetch has left. Waiting for its turn takes none of it, so that it is the same under any load."""
+
+    __slots__ = ("until",)
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+
+class Fetcher:
+    """Fetches images within the rules. It belongs to the event loop's thread, and is made there.
+
+    Parameters
+    ----------
+    settings : Settings
+    tls
+        What certificates are checked with; not given: the system's authorities.
+    names
+        Where names are looked up; not given: as the settings say.
+    """
+
+    def __init__(self, settings: Settings, tls: ssl.SSLContext | None = None, names: Names | None = None) -> None:
+        self._rules = Rules.parse(settings.fetch_hosts)
+        self._seconds = settings.fetch_timeout_seconds
+        self._first_byte_seconds = settings.fetch_first_byte_timeout_seconds
+        self._tries = settings.fetch_tries
+        self._clock = asyncio.get_running_loop().time
+        self._turns = Turns(settings.fetch_concurrency, settings.fetch_per_host)
+        self._resolver = Resolver(names or _names_of(settings))
+        limits = Limits(settings.max_image_bytes, self._first_byte_seconds, self._seconds)
+        seconds = settings.fetch_connect_timeout_seconds
+        connecting = Connecting(self._rules, self._resolver, limits, seconds, tls or ssl.create_default_context())
+        self._pool = Pool(connecting, most_idle=settings.fetch_concurrency)
+        self._closed = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Make the one that settings describe, in the event loop's thread."""
+        return cls(settings)
+
+    async def fetch(self, url: str) -> bytes:
+        """Return the bytes that a URL leads to, whatever they are.
+
+        Raises
+        ------
+        UrlForbiddenError
+            If the rules don't allow it, or where it leads.
+        FetchFailedError
+            If the host can't be reached, or answers no bytes with status 200.
+        FetchTimeoutError
+            If it takes too long.
+        PayloadTooLargeError
+            If there are more bytes than an image may have.
+        """
+        first = parse_url(url)
+        whole = _Whole(self._clock() + self._seconds)
+        try:
+            try:
+                return await self._follow(first, whole)
+            except Mishap as mishap:
+                if not mishap.transient:
+                    raise
+                return await self._again(first, whole, mishap)
+        except Mishap as mishap:
+            _log.debug("%s: %s", first.origin.key, mishap.said)
+            raise FetchFailedError(mishap.detail) from mishap
+
+    async def close(self) -> None:
+        """Let every connection go; what is being fetched fails."""
+        self._closed = True
+        self._pool.close()
+        self._resolver.close()
+
+    async def _again(self, url: Url, whole: _Whole, mishap: Mishap) -> bytes:
+        """Try again what failed once, which is all that `tenacity` gets to see of the first try."""
+        known = [mishap]
+
+        async def attempt() -> bytes:
+            if known:
+                raise known.pop()
+            return await self._follow(url, whole)
+
+        retrying = AsyncRetrying(
+            stop=partial(self._is_over, whole), wait=_pause, retry=retry_if_exception(_is_transient), reraise=True
+        )
+        return await retrying(attempt)
+
+    def _is_over(self, whole: _Whole, state: RetryCallState) -> bool:
+        late = self._clock() + state.upcoming_sleep >= whole.until
+        return self._closed or late or state.attempt_number >= self._tries
+
+    async def _follow(self, url: Url, whole: _Whole) -> bytes:
+        """Ask, and go where redirects lead."""
+        hidden = False
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                answer, public = await self._hop(url, whole)
+            except Mishap as mishap:
+                mishap.hidden |= hidden
+                raise
+            if answer.status == HTTPStatus.OK:
+                return answer.body
+            hidden |= not public
+            if answer.status not in _REDIRECTS or answer.location is None:
+                raise _mishap_of(answer, hidden=hidden)
+            url = url.join(answer.location.decode(errors="replace"))
+        said = f"The URL leads to more than {MOST_REDIRECTS} redirects."
+        raise Mishap(said, hidden=hidden)
+
+    async def _hop(self, url: Url, whole: _Whole) -> tuple[Answer, bool]:
+        """Ask one host, in turn; return its answer, and whether it is a public one."""
+        origin = url.origin
+        self._check(origin)
+        host = origin.host
+        if not self._turns.take_now(host):
+            since = self._clock()
+            await self._turns.wait(host)
+            whole.until += self._clock() - since
+        try:
+            head = _HEAD.format(target=url.target, host=origin.authority).encode("ascii")
+            connection = self._pool.take(origin.key)
+            if connection is not None:
+                try:
+                    return await self._ask(connection, head, whole), connection.public
+                except Mishap as mishap:
+                    if not mishap.stale:
+                        raise
+            connection = await self._pool.open(origin, whole.until)
+            return await self._ask(connection, head, whole), connection.public
+        finally:
+            self._turns.give_back(host)
+
+    async def _ask(self, connection: Connection, head: bytes, whole: _Whole) -> Answer:
+        try:
+            return await connection.ask(head, self._clock() + self._first_byte_seconds, whole.until)
+        finally:
+            self._pool.keep(connection)
+
+    def _check(self, origin: Origin) -> None:
+        address = origin.address
+        if address is None:
+            allowed = self._rules.lets_name(origin.host, origin.port)
+        else:
+            allowed = self._rules.lets_literal(address, origin.port)
+        if not allowed:
+            msg = "The URL is not fetched: its host and port are not among those listed (GALAXYTREE_FETCH_HOSTS)."
+            raise UrlForbiddenError(msg)
+
+
+def _names_of(settings: Settings) -> Names:
+    servers = name_servers_of(settings.fetch_name_servers or "")
+    return AskedNames(servers, settings.fetch_connect_timeout_seconds) if servers else SystemNames()
+
+
+def _mishap_of(answer: Answer, *, hidden: bool) -> Mishap:
+    said = f"The host answered {answer.status}."
+    if answer.status in TRY_AGAIN:
+        return Mishap(said, transient=True, pause_seconds=_seconds_of(answer.retry_after), hidden=hidden)
+    return Mishap(said, hidden=hidden)
+
+
+def _seconds_of(retry_after: bytes | None, clock: Callable[[], float] = wall_clock) -> float:
+    """Return for how long to wait, by a number of seconds or a date (RFC 9110, 10.2.3); 0 if it is neither."""
+    text = (retry_after or b"").decode("latin-1").strip()
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - clock())
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _is_transient(error: BaseException) -> bool:
+    return isinstance(error, Mishap) and error.transient
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.pause_seconds if isinstance(error, Mishap) else 0.0
+    return max(asked, _BACKOFF(state))

@@ -1,0 +1,92 @@
+"""``POST /classify/batch``: many images in, one result for each out."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from app.batch.accept import FORM, JSON, NDJSON
+from app.batch.form import PARTS
+from app.batch.serving import BatchParameters, serve
+from app.errors import (
+    BodyTimeoutError,
+    InternalError,
+    InvalidRequestError,
+    NotReadyError,
+    OverloadedError,
+    PayloadTooLargeError,
+    UnauthorizedError,
+    UnsupportedMediaTypeError,
+)
+from app.problems import documented
+from app.routes.dependencies import check_key
+from app.routes.direct import direct
+from galaxytree.schemas import BatchAnswer, BatchRequest
+
+PATH = "/classify/batch"
+
+_BODY = {
+    "required": True,
+    "description": "The images: URLs in a document or in lines, which may be any number, or files in a form",
+    "content": {
+        JSON: {"schema": BatchRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
+        NDJSON: {
+            "schema": {
+                "type": "string",
+                "description": "One BatchItem a line, as JSON: a url, and an id if you like",
+                "examples": ['{"id": "1", "url": "https://skyserver.sdss.org/…"}\n'],
+            }
+        },
+        FORM: {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    PARTS: {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "JPEGs or PNGs",
+                    }
+                },
+                "required": [PARTS],
+            }
+        },
+    },
+}
+_NETWORK = {
+    "description": "SHA-256 of the ONNX file that gave the scores: `network_sha256` of `GET /model`",
+    "schema": {"type": "string"},
+}
+_LINES = {
+    "schema": {
+        "type": "string",
+        "description": "One BatchResult a line, as JSON, in the order in which they are done; an answer that has not "
+        "its proper end is not whole",
+    }
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {"X-Galaxytree-Network": _NETWORK}, "content": {NDJSON: _LINES}},
+    **documented(
+        UnauthorizedError,
+        BodyTimeoutError,
+        PayloadTooLargeError,
+        UnsupportedMediaTypeError,
+        InvalidRequestError,
+        OverloadedError,
+        InternalError,
+        NotReadyError,
+    ),
+}
+
+router = APIRouter(tags=["classify"], route_class=direct(serve))
+
+
+@router.post(
+    PATH,
+    response_model=BatchAnswer,
+    response_model_exclude_none=True,
+    responses=_RESPONSES,
+    openapi_extra={"requestBody": _BODY},
+    dependencies=[Depends(check_key)],
+)
+async def classify_batch(_parameters: Annotated[BatchParameters, Query()]) -> None:
+    """Say what the volunteers would say of many galaxies."""
