@@ -1,0 +1,179 @@
+"""Tables in and out: CSV, Parquet, FITS and VOTable, by the file's name, a few thousand rows at a time.
+
+::
+
+    catalogue = open_catalogue(Path("galaxies.fits"))
+    with writing(Path("copy.parquet"), catalogue.schema, rows=catalogue.rows, metadata={}) as table:
+        for batch in catalogue.batches():
+            table.write(batch)
+
+Memory stays flat however many rows there are. What each format keeps is said in ``docs/catalogues.md``.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from galaxytree.tables.base import Catalogue, TableWriter, named, text_of, unreadable, unwritable
+from galaxytree.tables.errors import CatalogueError, FilterError, UnknownFormatError, UnreadableError, UnwritableError
+
+__all__ = [
+    "FORMATS",
+    "Catalogue",
+    "CatalogueError",
+    "FilterError",
+    "Format",
+    "TableWriter",
+    "UnknownFormatError",
+    "UnreadableError",
+    "UnwritableError",
+    "format_of",
+    "open_catalogue",
+    "writing",
+]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of tables.
+
+    Attributes
+    ----------
+    name
+        What it is called.
+    endings
+        How the names of its files end, in small letters.
+    module
+        What reads and writes it: ``open_table(path)``, ``kept(schema)`` and ``create(path, schema, rows, name)``.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    module: str
+
+    def code(self) -> Any:  # noqa: ANN401
+        """Load the module, with what it needs; astropy is not loaded for a CSV file."""
+        return import_module(self.module)
+
+
+FORMATS = (
+    Format("CSV", (".csv", ".tsv", ".csv.gz", ".tsv.gz"), "galaxytree.tables.csv_file"),
+    Format("Parquet", (".parquet", ".pq"), "galaxytree.tables.parquet_file"),
+    Format("FITS", (".fits", ".fit", ".fits.gz"), "galaxytree.tables.fits_file"),
+    Format("VOTable", (".vot", ".votable", ".xml"), "galaxytree.tables.votable_file"),
+)
+"""The formats that are known."""
+
+
+def format_of(path: Path) -> Format:
+    """Return the format of a file, by its name.
+
+    Raises
+    ------
+    UnknownFormatError
+        If the name ends like that of no known format.
+    """
+    for each in FORMATS:
+        if path.name.lower().endswith(each.endings):
+            return each
+    known = ", ".join(ending for each in FORMATS for ending in each.endings)
+    msg = f"{path} is of no known format; names end in {known}"
+    raise UnknownFormatError(msg)
+
+
+def open_catalogue(path: Path) -> Catalogue:
+    """Open a table: look at its columns, and count its rows.
+
+    Raises
+    ------
+    UnknownFormatError
+        If the file's name says no known format.
+    UnreadableError
+        If it isn't there, or isn't what its name says.
+    """
+    code = format_of(path).code()
+    try:
+        catalogue: Catalogue = code.open_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(path, error) from error
+    return catalogue
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema, *, rows: int, metadata: Mapping[str, str]) -> Iterator[TableWriter]:
+    """Write a table, which appears at ``path`` when it is whole, and not before.
+
+    It is written beside ``path``, flushed to the disk and renamed at the end; if anything goes wrong before, nothing is
+    left and what was at ``path`` stays.
+
+    Parameters
+    ----------
+    path
+        The file; its name says the format.
+    schema
+        The columns; metadata of fields are their ``unit``, ``description`` and ``ucd``, those of the schema are the
+        table's.
+    rows
+        How many rows there will be.
+    metadata
+        What the table says of itself besides; see ``docs/catalogues.md`` for where each format has it.
+
+    Raises
+    ------
+    UnknownFormatError
+        If the name says no known format.
+    UnwritableError
+        If the format can't hold a column (said before any row is taken), or the file can't be written.
+    """
+    code = format_of(path).code()
+    try:
+        named(list(schema.names), path)
+    except UnreadableError as error:
+        raise unwritable(path, "two columns have the same name") from error
+    full = schema.with_metadata({**text_of(schema.metadata), **metadata} or None)
+    if path.is_dir():
+        raise unwritable(path, "it is a folder")
+    kept = code.kept(full)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    try:
+        try:
+            sink = code.create(unfinished, kept, rows, path.name)
+        except (OSError, pa.ArrowException) as error:
+            raise unwritable(path, error) from error
+        try:
+            writer = TableWriter(path, sink, schema, rows)
+            yield writer
+            writer.finish()
+        except BaseException:
+            with contextlib.suppress(OSError, pa.ArrowException):
+                sink.abandon()
+            raise
+        try:
+            settle(unfinished, path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def settle(unfinished: Path, path: Path) -> None:
+    """Flush a file to the disk, and give it its name."""
+    flush(unfinished)
+    unfinished.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk has what was written to a file, or what a folder holds."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
