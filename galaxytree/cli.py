@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal, NoReturn, Protocol
@@ -36,6 +37,10 @@ BAR_WIDTH = 20
 SERVE_EXTRA = "pip install 'galaxytree[serve]'"
 
 
+_LATER = {"score": "galaxytree.survey_cli:score"}
+"""Commands that are loaded when they are asked for, and where they are."""
+
+
 class WrongCallError(click.ClickException):
     """The call itself was wrong; the message says what to do."""
 
@@ -58,12 +63,17 @@ class _Commands(click.Group):
     """A group that also holds the commands of the entry points, loaded when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *entry_points(group="galaxytree.commands").names})
+        added = entry_points(group="galaxytree.commands").names
+        return sorted({*super().list_commands(ctx), *_LATER, *added})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         if own is not None:
             return own
+        if cmd_name in _LATER:
+            module, _, name = _LATER[cmd_name].partition(":")
+            later: click.Command = getattr(import_module(module), name)
+            return later
         for entry in entry_points(group="galaxytree.commands", name=cmd_name):
             try:
                 command: click.Command = entry.load()

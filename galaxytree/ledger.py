@@ -147,36 +147,45 @@ class Ledger:
         return table.cast(schema)
 
     def announce_output(self) -> None:
-        """Note that the table is about to be written, or that what was written is out of date."""
+        """Note that the table is about to be written."""
         replace(self.folder / _OUTPUT, b"{}")
+
+    def outdate_output(self) -> None:
+        """Note that the table, if it was written, won't be what the ledger holds any more."""
+        if self._noted() is not None:
+            self.announce_output()
 
     def note_output(self, output: Path) -> None:
         """Note that the table is written."""
         with storing(output):
-            replace(self.folder / _OUTPUT, json.dumps(_looks(output)).encode())
+            note = {**_looks(output), "failed": self.codes().total()}
+            replace(self.folder / _OUTPUT, json.dumps(note).encode())
 
     def owns(self, output: Path) -> bool:
         """Whether the file at the table's place was written from this ledger, as far as can be told."""
-        noted = self._noted()
-        return noted is not None and (not noted or noted == _looks(output))
+        return self._noted() == {} or self.has_written(output)
 
     def has_written(self, output: Path) -> bool:
-        """Whether the table is written, and holds what the ledger does."""
-        return output.exists() and self._noted() == _looks(output)
+        """Whether the table is written, and nobody has changed it since."""
+        noted = self._noted() or {}
+        return bool(noted) and output.exists() and {**noted, **_looks(output)} == noted
+
+    def is_over(self, output: Path) -> bool:
+        """Whether the table is written, and no row of it failed: then the ledger is of no more use."""
+        return self.has_written(output) and (self._noted() or {})["failed"] == 0
 
     def _noted(self) -> dict[str, int] | None:
-        try:
-            noted: dict[str, int] = json.loads((self.folder / _OUTPUT).read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            return None
+        with storing(self.folder):
+            try:
+                noted: dict[str, int] = json.loads((self.folder / _OUTPUT).read_bytes())
+            except FileNotFoundError:
+                return None
         return noted
 
     def remove(self) -> None:
         """Remove the ledger: nothing of it is needed any more."""
         with storing(self.folder):
-            # The manifest last but one: parts without it would be nobody's.
+            # The manifest last: parts without it would be nobody's. That the survey is over is known to the end.
             for path in [*self.folder.glob("part-*"), self.folder / _OUTPUT, self.folder / _MANIFEST]:
                 path.unlink(missing_ok=True)
         self.manifest = None

@@ -1,6 +1,6 @@
 """What scores the images of a survey: the interface between the survey and a service, or a cluster."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -135,7 +135,7 @@ class Engine(Protocol):
         """Return which network will answer; GalaxytreeError if that can't be known."""
         ...
 
-    def score(self, chunks: Iterator[Chunk], asking: Asking) -> AsyncIterator[Scored]:
+    def score(self, chunks: Iterator[Chunk], asking: Asking) -> AsyncGenerator[Scored, None]:
         """Score chunks, several at a time; yield each when it is done, in whatever order.
 
         `chunks` is read as there is room for more, from one thread at a time: it reads a file, and is not to be

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from galaxytree.survey_engine import Asking, Detail, ModelFacts
 from galaxytree.views import Views
 
+Option = str | int | list[str] | None
+"""A value that decides a survey's result."""
+
 
 class Manifest(BaseModel):
     """Of which survey a ledger is.
@@ -36,7 +39,7 @@ class Manifest(BaseModel):
     format: Literal[1] = 1
     galaxytree: str
     created: str
-    survey: dict[str, str | int | list[str] | None]
+    survey: dict[str, Option]
     model: ModelFacts
     detail: Detail
     views: Views
