@@ -1,0 +1,54 @@
+"""Scoring in this process, as installed packages offer it: the entry points of ``galaxytree.engines`` named ``many``."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol
+
+from galaxytree.client import EngineError
+from galaxytree.views import Views
+
+_NAME = "many"
+_EXTRA = "pip install 'galaxytree[serve]'"
+
+
+class Scores(Protocol):
+    """What scores many images in this process; see `app.scorer.Scorer`."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what ``GET /model`` says of the network."""
+        ...
+
+    def rows(self, images: Sequence[str | bytes], *, full: bool = False, views: Views | None = None) -> list[Any]:
+        """Score URLs, or the bytes of images; one row each, as ``POST /classify/batch`` has its results."""
+        ...
+
+    def close(self) -> None:
+        """Let everything go."""
+        ...
+
+
+def new_scorer() -> Scores:
+    """Load a model in this process.
+
+    Raises
+    ------
+    EngineError
+        If the packages for that are not installed, or the model is refused.
+    """
+    found: tuple[EntryPoint, ...] = tuple(entry_points(group="galaxytree.engines", name=_NAME))
+    if not found:
+        msg = f"nothing that scores in this process is installed: {_EXTRA}"
+        raise EngineError(msg)
+    try:
+        scorer: Scores = found[0].load()()
+    except ImportError as error:
+        msg = f"scoring in this process needs packages that are not installed ({error.name or error}): {_EXTRA}"
+        raise EngineError(msg) from error
+    return scorer
+
+
+@lru_cache(maxsize=1)
+def the_scorer() -> Scores:
+    """Return the one of this process; the first call loads the model, see `new_scorer`."""
+    return new_scorer()
