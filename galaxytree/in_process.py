@@ -1,4 +1,4 @@
-"""Scoring in this process, as installed packages offer it: the entry points of ``galaxytree.engines`` named ``many``."""
+"""Scoring in this process, as installed packages offer it: the entry point ``many`` of ``galaxytree.engines``."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -7,7 +7,8 @@ needs to be shared, and a survey that was stopped goes on in the same way.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator
+import os
+from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -17,14 +18,18 @@ import pyarrow as pa
 import ray
 import ray.data
 
-from galaxytree.client import EngineError
+from galaxytree.client import EngineError, UnexpectedAnswerError
 from galaxytree.image_files import Unread, read_image
 from galaxytree.in_process import new_scorer, the_scorer
 from galaxytree.score_table import score_rows
-from galaxytree.survey_engine import Asking, Chunk, ModelFacts, Scored
+from galaxytree.survey_engine import Asking, Chunk, Detail, ModelFacts, Scored
+from galaxytree.views import Views
 
 WINDOW_CHUNKS = 4096
 """Chunks that are read from the catalogue ahead of the scoring, and wait in Ray's memory as URLs or paths."""
+
+_OWN = ("GALAXYTREE_SCORE_", "GALAXYTREE_SERVER", "GALAXYTREE_API_KEY")
+"""Variables that are none of the nodes' business."""
 
 _FIRST, _IMAGE, _NETWORK = "first", "image", "network"
 
@@ -47,12 +52,16 @@ class RayEngine:
         self._begun = not ray.is_initialized()
         if self._begun:
             try:
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+                ray.init(
+                    address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"env_vars": _settings()}
+                )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 msg = f"there is no Ray cluster at {address or 'this machine'}: {str(error).splitlines()[0]}"
                 raise EngineError(msg) from error
         context = ray.data.DataContext.get_current()
+        # Rows are counted where they are kept.
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         self._gpus = int(ray.cluster_resources().get("GPU", 0))
         self._cores = int(ray.cluster_resources().get("CPU", 1))
 
@@ -78,7 +87,7 @@ class RayEngine:
                     # In the thread that it runs in: it is not to be closed in the middle of a step.
                     await loop.run_in_executor(thread, answers.close)
 
-    def _answers(self, chunks: list[Chunk], asking: Asking) -> Iterator[Scored]:
+    def _answers(self, chunks: list[Chunk], asking: Asking) -> Generator[Scored]:
         """Yield the answers for chunks as they come."""
         rows = {chunk.first: len(chunk.images) for chunk in chunks}
         parts: dict[int, list[pa.Table]] = {}
@@ -87,13 +96,10 @@ class RayEngine:
         actors = self._gpus or self._cores
         scored = ray.data.from_arrow(blocks).map_batches(
             Actor,
-            fn_constructor_args=(asking,),
+            fn_constructor_args=(asking.files, asking.detail, asking.views),
             batch_size=None,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors),
-            # What dies is no fault of the rows that it had.
-            max_restarts=-1,
-            max_task_retries=-1,
             **device,
         )
         for table in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
@@ -105,12 +111,22 @@ class RayEngine:
                 if whole.num_rows == rows[first]:
                     del parts[first]
                     network = whole[_NETWORK][0].as_py()
-                    yield Scored(first, whole.select(asking.schema.names).cast(asking.schema), network)
+                    yield Scored(first, _as_asked(whole, asking), network)
 
     async def aclose(self) -> None:
         """Leave the cluster; one that was started here ends."""
         if self._begun:
             await asyncio.to_thread(ray.shutdown)
+
+
+def _as_asked(table: pa.Table, asking: Asking) -> pa.Table:
+    """Return a node's answers under the schema of the survey, whose metadata Ray loses on the way."""
+    table = table.drop_columns([_FIRST, _NETWORK])
+    if table.schema != asking.schema:
+        # Another network's, then.
+        msg = "a node of the cluster has other scores than the survey was begun with: it has another model"
+        raise UnexpectedAnswerError(msg)
+    return table.cast(asking.schema)
 
 
 def _facts() -> dict[str, Any]:
@@ -121,27 +137,34 @@ def _facts() -> dict[str, Any]:
         scorer.close()
 
 
+def _settings() -> dict[str, str]:
+    """Return the settings of this process that decide what is fetched and scored: they are the nodes' too."""
+    names = {name for name in os.environ if name.startswith("GALAXYTREE_")}
+    return {name: os.environ[name] for name in sorted(names) if not name.startswith(_OWN)}
+
+
 class Actor:
     """Scores tables of images on a node, with a model that stays loaded.
 
     Parameters
     ----------
-    asking : Asking
+    files, detail, views
+        As in `galaxytree.survey_engine.Asking`.
     """
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
+    def __init__(self, files: bool, detail: Detail, views: Views) -> None:  # noqa: FBT001 (Ray gives them by place)
+        self._files, self._full, self._views = files, detail == "full", views
         self._scorer = the_scorer()
-        self._network = ModelFacts.of(self._scorer.facts()).network
+        facts = ModelFacts.of(self._scorer.facts())
+        self._network, self._schema = facts.network, facts.schema(full=self._full)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Score a table of images: the first row of each one's chunk, and its URL or path."""
         names: list[str] = table[_IMAGE].to_pylist()
-        images = [read_image(Path(name)) for name in names] if self._asking.files else names
+        images = [read_image(Path(name)) for name in names] if self._files else names
         there = [image for image in images if not isinstance(image, Unread)]
-        full = self._asking.detail == "full"
-        answered = iter(self._scorer.rows(there, full=full, views=self._asking.views) if there else [])
+        answered = iter(self._scorer.rows(there, full=self._full, views=self._views) if there else [])
         rows = [image.row if isinstance(image, Unread) else next(answered) for image in images]
-        scores = score_rows(rows, self._asking.schema)
+        scores = score_rows(rows, self._schema)
         scores = scores.append_column(_FIRST, table[_FIRST])
         return scores.append_column(_NETWORK, pa.array([self._network] * len(rows), pa.string()))

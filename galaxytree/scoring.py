@@ -5,11 +5,11 @@ comes of one. Each part is scored through a service, or in the process that has 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -181,9 +181,12 @@ def _groups(images: Sequence[str | bytes]) -> list[list[Any]]:
     return groups
 
 
-def _in_thread(doing: Any) -> Any:  # noqa: ANN401
+Result = TypeVar("Result")
+
+
+def _in_thread(doing: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run a coroutine function in a thread with a loop of its own: this one may have one that runs, as in notebooks."""
-    found: list[Any] = []
+    found: list[Result] = []
     failed: list[BaseException] = []
 
     def run() -> None:

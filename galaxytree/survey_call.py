@@ -92,7 +92,7 @@ def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], E
         except ImportError as error:
             msg = f"--engine ray needs packages that are not installed ({error.name}): pip install 'galaxytree[ray]'"
             raise EngineMissingError(msg) from error
-        return lambda: ray.RayEngine(given["address"], concurrency=given["concurrency"])
+        return lambda: ray.RayEngine(given["address"])
     for server in given["servers"]:
         _check_address(server)
 
