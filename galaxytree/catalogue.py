@@ -11,6 +11,7 @@ Memory stays flat however many rows there are. What each format keeps is said in
 """
 
 import contextlib
+import glob
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ __all__ = [
     "UnwritableError",
     "format_of",
     "open_catalogue",
+    "where",
     "writing",
 ]
 
@@ -106,6 +108,34 @@ def open_catalogue(path: Path) -> Catalogue:
     return catalogue
 
 
+def where(table: pa.Table, expression: str) -> pa.Array:
+    """Return which rows meet a condition.
+
+    Parameters
+    ----------
+    table
+        Some rows; each is looked at by itself.
+    expression
+        A condition in SQL, as DuckDB has it, over the columns' names; names with blanks and the like stand in double
+        quotes, as in ``"mag r" < 17.77 AND class = 'GALAXY'``. It can read no files and reach nothing else.
+
+    Returns
+    -------
+    pyarrow.Array
+        bool, one a row, without nulls: a row of which the condition is unknown, since a value is missing, isn't
+        selected.
+
+    Raises
+    ------
+    FilterError
+        If it isn't a condition on these columns; the message is DuckDB's.
+    """
+    # A table that isn't filtered needs no DuckDB.
+    from galaxytree.tables.selection import selected  # noqa: PLC0415
+
+    return selected(table, expression)
+
+
 @contextmanager
 def writing(path: Path, schema: pa.Schema, *, rows: int, metadata: Mapping[str, str]) -> Iterator[TableWriter]:
     """Write a table, which appears at ``path`` when it is whole, and not before.
@@ -150,17 +180,23 @@ def writing(path: Path, schema: pa.Schema, *, rows: int, metadata: Mapping[str, 
         try:
             writer = TableWriter(path, sink, schema, rows)
             yield writer
-            writer.finish()
+            beside = writer.finish()
         except BaseException:
             with contextlib.suppress(OSError, pa.ArrowException):
                 sink.abandon()
             raise
         try:
+            # The table comes last: what is beside it is of no use without.
+            for ending, text in beside.items():
+                note = unfinished.with_name(unfinished.name + ending)
+                note.write_text(text, "utf-8")
+                settle(note, path.with_name(path.name + ending))
             settle(unfinished, path)
         except OSError as error:
             raise unwritable(path, error) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        for left in [unfinished, *unfinished.parent.glob(f"{glob.escape(unfinished.name)}*")]:
+            left.unlink(missing_ok=True)
 
 
 def settle(unfinished: Path, path: Path) -> None:

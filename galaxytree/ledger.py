@@ -81,12 +81,11 @@ class Ledger:
         network
             SHA-256 of the network that scored it.
         """
-        plain = pa.schema([pa.field(one.name, one.type) for one in table.schema])
         told = {_FIRST: str(first).encode(), _NETWORK: network.encode()}
         buffer = pa.BufferOutputStream()
         # Scores hardly compress, and statistics of so few rows serve nobody.
         pq.write_table(
-            table.cast(plain).replace_schema_metadata(told), buffer,
+            pa.Table.from_arrays(table.columns, schema=self.begun.part_schema.with_metadata(told)), buffer,
             use_dictionary=False, compression="none", write_statistics=False, write_page_checksum=True,
         )  # fmt: skip
         replace(self.folder / _name(first), buffer.getvalue())
@@ -133,18 +132,18 @@ class Ledger:
             msg = f"it is damaged: {error}"
             raise ValueError(msg) from error
         manifest, told = self.begun, table.schema.metadata or {}
-        first, schema = _first(path), manifest.schema
+        first = _first(path)
         belongs = (
             told.get(_FIRST) == str(first).encode()
             and told.get(_NETWORK) == manifest.model.network.encode()
             and first in manifest.firsts
             and table.num_rows == manifest.rows_of(first)
-            and table.schema.equals(schema)
+            and table.schema.equals(manifest.part_schema)
         )
         if not belongs:
             msg = "it is no part of this survey"
             raise ValueError(msg)
-        return table.cast(schema)
+        return pa.Table.from_arrays(table.columns, schema=manifest.schema)
 
     def announce_output(self) -> None:
         """Note that the table is about to be written."""
@@ -244,8 +243,10 @@ def _manifest(folder: Path) -> Manifest | None:
 
 
 def _failures(table: pa.Table) -> Mapping[str, int]:
-    codes = table[ERROR_CODE].filter(pc.not_equal(table[STATUS], OK))
-    return Counter(map(str, codes.to_pylist()))
+    failed = pc.not_equal(table[STATUS], OK)
+    if not pc.any(failed).as_py():
+        return {}
+    return Counter(map(str, table[ERROR_CODE].filter(failed).to_pylist()))
 
 
 def _looks(path: Path) -> dict[str, int]:

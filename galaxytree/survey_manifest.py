@@ -51,6 +51,11 @@ class Manifest(BaseModel):
         """What the table's columns of scores look like."""
         return self.model.schema(full=self.detail == "full")
 
+    @cached_property
+    def part_schema(self) -> pa.Schema:
+        """The same without what describes it, which would be half of a part."""
+        return pa.schema([pa.field(one.name, one.type) for one in self.schema])
+
     def asking(self, *, files: bool) -> Asking:
         """Return how images are to be scored."""
         return Asking(self.schema, files, self.detail, self.views)

@@ -91,8 +91,8 @@ class Sink(Protocol):
     def write(self, table: pa.Table) -> None:
         """Append rows."""
 
-    def close(self) -> None:
-        """Write what is left, so that the file is whole."""
+    def close(self) -> Mapping[str, str]:
+        """Write what is left, so that the file is whole; return what belongs beside it, by the ending of its name."""
 
     def abandon(self) -> None:
         """Let go of the file, however far it is."""
@@ -133,8 +133,8 @@ class TableWriter:
         except (OSError, pa.ArrowException) as error:
             raise unwritable(self._path, error) from error
 
-    def finish(self) -> None:
-        """Make the file whole.
+    def finish(self) -> Mapping[str, str]:
+        """Make the file whole, and return what belongs beside it, by the ending of its name.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class TableWriter:
             msg = f"{self._path} got {self._written} of the {self._rows} rows that were announced"
             raise UnwritableError(msg)
         try:
-            self._sink.close()
+            return self._sink.close()
         except (OSError, pa.ArrowException) as error:
             raise unwritable(self._path, error) from error
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pc_csv
 
 from galaxytree.tables.base import Catalogue, named, unreadable
+from galaxytree.tables.csv_notes import ENDING, noted, notes
 from galaxytree.tables.plain import plain, plain_schema
 from galaxytree.tables.words import Guess, values, words_of
 
@@ -40,8 +41,12 @@ class CsvCatalogue(Catalogue):
             rows += block.num_rows
             for guess, column in zip(guesses, block.columns, strict=True):
                 guess.see(column)
-        fields = [pa.field(name, guess.type()) for name, guess in zip(named_columns, guesses, strict=True)]
-        super().__init__(path, "CSV", pa.schema(fields), rows)
+        notes, metadata = noted(path, names) or ([pa.field(name, pa.null()) for name in names], {})
+        fields = [
+            pa.field(name, guess.type(note.type), metadata=note.metadata)
+            for name, guess, note in zip(named_columns, guesses, notes, strict=True)
+        ]
+        super().__init__(path, "CSV", pa.schema(fields, metadata or None), rows)
 
     @staticmethod
     def _read(path: Path) -> tuple[list[str], Iterator[pa.RecordBatch]]:
@@ -131,6 +136,7 @@ class CsvSink:
 
     def __init__(self, path: Path, schema: pa.Schema, name: str) -> None:
         self._schema = schema
+        self._name = name
         self._delimiter = _delimiter(name)
         self._stream = pa.output_stream(str(path), compression=_compression(name))
         heads = self._quoted(pa.chunked_array([pa.array(schema.names, pa.string())])).to_pylist()
@@ -153,9 +159,10 @@ class CsvSink:
         lines = pc.binary_join_element_wise(*columns, self._delimiter)
         self._stream.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
-    def close(self) -> None:
-        """Close the file."""
+    def close(self) -> dict[str, str]:
+        """Close the file, and return the notes on it."""
         self._stream.close()
+        return {ENDING: notes(self._schema, self._name, self._delimiter)}
 
     def abandon(self) -> None:
         """Let go of the file."""

@@ -171,7 +171,7 @@ class FitsSink:
         self._rows.write_table(held)
         self._count += held.num_rows
 
-    def close(self) -> None:
+    def close(self) -> dict[str, str]:
         """Write the header, and then the rows."""
         self._rows.close()
         encoders = [
@@ -189,6 +189,7 @@ class FitsSink:
                     rows[f"f{place}"] = each.encode(column)
                 self._file.write(rows.tobytes())
             self._file.write(bytes(-self._count * record.itemsize % BLOCK_BYTES))
+        return {}
 
     def _header(self, encoders: list["_Encoder"], row_bytes: int) -> Any:  # noqa: ANN401
         header = fits.Header()

@@ -2,8 +2,8 @@
 
 A card holds printable ASCII, and astropy reads no table with a column's name of over 68 characters. So a text that fits
 has its usual card (``TTYPEn``, ``TUNITn``, and TOPCAT's ``TCOMMn`` for descriptions and ``TUCDn``), and one that doesn't
-has a stand-in there and its whole in a card ``GTTEXTk = 'TTYPEn=...'``, escaped as Python escapes text. What the table says
-of itself is in cards of the same name, or, where a name is no FITS keyword, in ``GTMETAk = 'name=...'``.
+has a stand-in there and its whole in a card ``GTTEXTk = 'TTYPEn=...'``, escaped as Python escapes text. What the table
+says of itself is in cards of the same name, or, where a name is no FITS keyword, in ``GTMETAk = 'name=...'``.
 """
 
 import re
@@ -123,8 +123,8 @@ def texts_of(header: Any) -> tuple[dict[str, str], dict[str, str]]:  # noqa: ANN
     for keyword in ("COMMENT", "HISTORY"):
         if keyword in header:
             table[keyword] = "\n".join(str(line) for line in header[keyword])
-    for keyword in cards:
+    for keyword, text in cards.items():
         if keyword.startswith("GTMETA"):
-            name, _, said = cards[keyword].partition("=")
+            name, _, said = text.partition("=")
             table[_whole(name)] = _whole(said)
     return cards, table

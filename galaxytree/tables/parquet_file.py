@@ -68,11 +68,12 @@ class ParquetSink:
         held, self._held = self._held, []
         self._writer.write_table(pa.concat_tables(held), GROUP_ROWS)
 
-    def close(self) -> None:
+    def close(self) -> dict[str, str]:
         """Write what is held, and the footer."""
         if self._held:
             self._flush()
         self._writer.close()
+        return {}
 
     def abandon(self) -> None:
         """Let go of the file."""

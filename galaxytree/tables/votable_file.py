@@ -97,10 +97,11 @@ class VoTableSink:
         rows = pc.binary_join_element_wise(*columns, "</TD><TD>")
         self._file.writelines(f"<TR><TD>{row}</TD></TR>\n" for row in rows.to_pylist())
 
-    def close(self) -> None:
+    def close(self) -> dict[str, str]:
         """Write the end."""
         self._file.write("</TABLEDATA>\n</DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
         self._file.close()
+        return {}
 
     def abandon(self) -> None:
         """Let go of the file."""

@@ -1,7 +1,7 @@
 """VOTables as streams of XML: the head of the first table, and then its rows, a block of the file at a time.
 
-expat is used as it is: astropy and ElementTree hold whole tables. A file may declare no entities, so that a small one can't
-become a huge one; and nothing outside it is fetched.
+expat is used as it is: astropy and ElementTree hold whole tables. A file may declare no entities, so that a small one
+can't become a huge one; and nothing outside it is fetched.
 """
 
 import base64
@@ -69,7 +69,7 @@ class Rows:
         self._parser.EntityDeclHandler = self._entity
 
     def blocks(self) -> Iterator[list[Any]]:
-        """Yield the cells of some rows, one row after the other: text, or bytes with the flags of nulls (BINARY2) first.
+        """Yield the cells of some rows, row after row: text, or bytes, in BINARY2 with the flags of nulls first.
 
         Raises
         ------

@@ -30,6 +30,7 @@ class Guess:
         self._text = False
         self._kinds: set[str] = set()
         self._long = False
+        self._low = self._high = 0
 
     def see(self, words: pa.Array) -> None:
         """Take in a block of words."""
@@ -56,15 +57,38 @@ class Guess:
         if not len(numbers):
             return
         self._kinds.add("integer")
-        long = numbers.filter(pc.greater(pc.binary_length(numbers), EXACT_DIGITS))
-        self._long |= len(long) > 0
+        self._long |= bool(pc.any(pc.greater(pc.binary_length(numbers), EXACT_DIGITS)).as_py())
         try:
-            long.cast(pa.int64())
+            found = pc.min_max(numbers.cast(pa.int64())).as_py()
         except pa.ArrowInvalid:
             self._text = True
+            return
+        self._low, self._high = min(self._low, found["min"]), max(self._high, found["max"])
 
-    def type(self) -> pa.DataType:
-        """Return the type that all words so far have."""
+    def type(self, noted: pa.DataType) -> pa.DataType:
+        """Return the type that all words so far have.
+
+        Parameters
+        ----------
+        noted
+            The type that somebody says they have, which is taken if it holds them; null for nobody.
+        """
+        found = self._type()
+        if pa.types.is_null(noted) or noted == found:
+            return found
+        if pa.types.is_string(noted) or (not self._kinds and not self._text):
+            return noted
+        if found == pa.int64() and pa.types.is_integer(noted) and "nan" not in self._kinds:
+            bits = noted.bit_width
+            lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1)
+            if pa.types.is_unsigned_integer(noted):
+                lowest, highest = 0, (1 << bits) - 1
+            return noted if lowest <= self._low and self._high <= highest else found
+        if found in {pa.int64(), pa.float64()} and pa.types.is_floating(noted) and not self._long:
+            return noted
+        return found
+
+    def _type(self) -> pa.DataType:
         kinds = self._kinds - {"nan"}
         if self._text or kinds > {"boolean"} or (kinds == {"integer", "float"} and self._long):
             return pa.string()
