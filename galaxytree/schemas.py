@@ -130,8 +130,10 @@ class BatchRequest(_Asked):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["items"]}, {"required": ["urls"]}]})
 
-    items: Annotated[tuple[BatchItem, ...], Field(description="The images", min_length=1)] = ()
-    urls: Annotated[tuple[str, ...], Field(description="The images, by their URLs alone", min_length=1)] = ()
+    items: Annotated[tuple[BatchItem, ...], Field(description="The images", min_length=1, default_factory=tuple)]
+    urls: Annotated[
+        tuple[str, ...], Field(description="The images, by their URLs alone", min_length=1, default_factory=tuple)
+    ]
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

@@ -4,6 +4,7 @@ The order in which things happen keeps rows from getting lost: a chunk is on the
 place; the table appears when every row is in it; and only then, if none failed, the ledger goes.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ def conduct(plan: Plan, engine: Callable[[], Engine], progress: Progress) -> Sum
         try:
             failures = write_output(plan, ledger)
         except UnwritableError as error:
-            msg = f"{error}. All rows are scored, and kept: set this right, and the same command writes them"
+            cause = error.__cause__
+            why = f" ({os.strerror(cause.errno)})" if isinstance(cause, OSError) and cause.errno else ""
+            msg = f"{error}{why}. All rows are scored, and kept: set this right, and the same command writes them"
             raise StorageError(msg) from error
         return _finished(plan, ledger, failures)
 

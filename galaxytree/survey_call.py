@@ -8,15 +8,17 @@ from typing import Any
 import httpx
 
 from galaxytree.batch_calls import BatchCaller
-from galaxytree.client import DEFAULT_SERVER, GalaxytreeError
+from galaxytree.client import DEFAULT_SERVER, GalaxytreeError, UnauthorizedError
+from galaxytree.cutouts import AngleUnitError, CutoutError
 from galaxytree.service_engine import ServiceEngine
 from galaxytree.stopping import run_stoppable, stoppable
 from galaxytree.survey import Summary, conduct
 from galaxytree.survey_engine import Engine, ModelFacts
-from galaxytree.survey_errors import EngineMissingError, WrongOptionError
+from galaxytree.survey_errors import EngineMissingError, SurveyError, WrongOptionError
 from galaxytree.survey_plan import Plan, SurveyCall
 from galaxytree.survey_progress import progress_to
 from galaxytree.survey_sources import Unusable, Wanted
+from galaxytree.tables.errors import CatalogueError
 
 FIRST_REQUESTS = 5
 """How many requests a dry run shows."""
@@ -24,7 +26,7 @@ FIRST_REQUESTS = 5
 DRY_PATIENCE_SECONDS = 2.0
 """How long a dry run waits for a service: it has something to show without one."""
 
-_WANTED = ("url_column", "path_column", "survey", "ra_column", "dec_column", "radius_column")
+_WANTED = ("url_column", "path_column", "survey", "ra_column", "dec_column", "radius_column", "hips")
 _CALL = (
     "catalogue", "output", "where", "limit", "columns", "prefix", "detail", "views", "chunk_rows", "retry_failed",
     "overwrite",
@@ -69,6 +71,15 @@ def dry_run(given: Mapping[str, Any]) -> Iterator[str]:
         yield f"  row {number}: " + (
             f"none ({image.code}: {image.detail})" if isinstance(image, Unusable) else f"{image}"
         )
+
+
+def hint(error: GalaxytreeError) -> str:
+    """Return how to go on after an error that doesn't say so itself."""
+    if isinstance(error, UnauthorizedError):
+        return " Set --api-key or GALAXYTREE_API_KEY."
+    if isinstance(error, SurveyError | CatalogueError | CutoutError | AngleUnitError):
+        return ""
+    return f"{'' if str(error).endswith('.') else '.'} What was scored is kept: the same command goes on from there."
 
 
 async def _model_of(make: Callable[[], Engine]) -> ModelFacts:

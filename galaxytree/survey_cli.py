@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from galaxytree.cli import SOME_FAILED, WrongCallError
-from galaxytree.client import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, GalaxytreeError, UnauthorizedError
+from galaxytree.client import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, GalaxytreeError
 from galaxytree.views import VIEWS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @click.argument("catalogue", type=click.Path(path_type=Path, dir_okay=False))
 @_option(
     "-o", "--output", required=True, type=click.Path(path_type=Path),
-    help="The table to write: CSV, Parquet, FITS or VOTable, by its name. Until all is done OUTPUT.ledger is beside it.",
+    help="The table to write: CSV, Parquet, FITS or VOTable, by its name. Until all is done OUTPUT.ledger is there.",
 )  # fmt: skip
 @_option(
     "--url-column", metavar="NAME",
@@ -49,12 +49,21 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     "--survey", type=click.Choice(["sdss", "legacy", "panstarrs", "hips"]),
     help="Images are this sky survey's cut-outs about the positions.",
 )  # fmt: skip
-@_option("--ra-column", metavar="NAME", help="Right ascension, in degrees (J2000), for --survey. [default: ra]")
-@_option("--dec-column", metavar="NAME", help="Declination, in degrees (J2000), for --survey. [default: dec]")
+@_option(
+    "--ra-column",
+    metavar="NAME",
+    help="Right ascension (ICRS), for --survey, in degrees if it has no unit. [default: ra]",
+)
+@_option(
+    "--dec-column",
+    metavar="NAME",
+    help="Declination (ICRS), for --survey, in degrees if it has no unit. [default: dec]",
+)
 @_option(
     "--radius-column", metavar="NAME",
-    help="Petrosian radius that holds 90 % of the light, in arcsec, for --survey. [default: petroR90_r, if there]",
+    help="Radius that holds 90 % of the light, in arcsec if it has no unit. [default: petroR90_r, if there]",
 )  # fmt: skip
+@_option("--hips", metavar="ID", help="Which HiPS, for --survey hips. [default: CDS/P/DSS2/color]")
 @_option("--where", metavar="SQL", help="Only the rows for which this holds, such as 'petroMag_r < 17'. [default: all]")
 @_option("--limit", type=_COUNT, metavar="ROWS", help="At most so many rows, the first ones. [default: all]")
 @_option(
@@ -128,8 +137,7 @@ def score(**given: Any) -> None:  # noqa: ANN401 (options of every type)
         msg = "stopped. What was scored is kept beside the output: the same command goes on from there"
         raise WrongCallError(msg) from None
     except GalaxytreeError as error:
-        hint = " Set --api-key or GALAXYTREE_API_KEY." if isinstance(error, UnauthorizedError) else ""
-        msg = f"{error.code}: {error}{hint}"
+        msg = f"{error.code}: {error}{survey_call.hint(error)}"
         raise WrongCallError(msg) from error
     _tell(summary, as_json=given["as_json"])
 

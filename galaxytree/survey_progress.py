@@ -1,5 +1,6 @@
 """How far a survey is: a bar on a terminal, a line now and then where there is none."""
 
+import os
 import sys
 import time
 from collections import deque
@@ -12,6 +13,7 @@ LINE_SECONDS = 10.0
 """How often a line is written where there is no terminal."""
 
 _RECENT_LINES = 12
+_USUAL_COLUMNS = 80
 
 
 class Progress(Protocol):
@@ -71,9 +73,15 @@ class Bar:
         """Draw the bar."""
         self._failed = failed
         self._bar = _Tqdm(
-            total=rows, initial=done, file=self._stream, unit=" rows", dynamic_ncols=True, smoothing=0.1,
+            total=rows, initial=done, file=self._stream, unit=" rows", smoothing=0.1,
+            **self._width(),
             postfix={"failed": failed},
         )  # fmt: skip
+
+    def _width(self) -> dict[str, int | bool]:
+        # Some terminals, as of containers, say that they have no columns, and would get no bar.
+        known = os.get_terminal_size(self._stream.fileno()).columns > 0
+        return {"dynamic_ncols": True} if known else {"ncols": _USUAL_COLUMNS}
 
     def advance(self, rows: int, failed: int) -> None:
         """Move the bar."""

@@ -3,15 +3,14 @@
 A row that says nothing of use is no image but an `Unusable`: it is a failed row, and nobody is asked for it.
 """
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from galaxytree.cutouts import SURVEYS, cutout_url
+from galaxytree.cutouts import DEFAULT_HIPS, NO_RADIUS_WARNING, SURVEYS, arcseconds_in, cutout_urls, degrees_in
 from galaxytree.survey_errors import UnfitCatalogueError
 
 URL_COLUMNS = ("url", "image_url", "cutout_url")
@@ -20,7 +19,8 @@ URL_COLUMNS = ("url", "image_url", "cutout_url")
 RA, DEC, RADIUS = "ra", "dec", "petroR90_r"
 """Columns that are taken for positions (degrees, J2000) and radii (arcsec) where nobody says which."""
 
-SURVEY_NAMES = tuple(SURVEYS)
+HIPS = "hips"
+"""The survey that is any HiPS."""
 
 
 class Unusable(NamedTuple):
@@ -110,54 +110,53 @@ class PathColumn:
 
 @dataclass(frozen=True)
 class CutOuts:
-    """Images are cut out of a sky survey, about the rows' positions."""
+    """Images are cut out of a sky survey, about the rows' positions.
+
+    Attributes
+    ----------
+    survey, hips
+        See `galaxytree.cutouts.cutout_url`.
+    factors
+        Column -> by what its values are multiplied to be degrees, or arcsec: right ascension, declination, and radius
+        where there is one.
+    """
 
     survey: str
-    ra: str
-    dec: str
-    radius: str | None
+    hips: str
+    factors: Mapping[str, float]
     files = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the position, and of the radius where there is one."""
-        return (self.ra, self.dec) if self.radius is None else (self.ra, self.dec, self.radius)
+        return tuple(self.factors)
 
     @property
     def words(self) -> tuple[str, ...]:
         """As options."""
-        radius = () if self.radius is None else ("--radius-column", self.radius)
-        return ("--survey", self.survey, "--ra-column", self.ra, "--dec-column", self.dec, *radius)
+        named = zip(("--ra-column", "--dec-column", "--radius-column"), self.columns, strict=False)
+        hips = ("--hips", self.hips) if self.survey == HIPS else ()
+        return ("--survey", self.survey, *hips, *(word for option in named for word in option))
 
     @property
     def warning(self) -> str | None:
-        """Where this survey's pictures are not what networks are trained on."""
-        warning: str | None = SURVEYS[self.survey].warning
-        return warning
+        """Where this survey's pictures, or their framing, are not what networks are trained on."""
+        found = [SURVEYS[self.survey].warning, NO_RADIUS_WARNING if len(self.columns) == 2 else None]
+        return "; ".join(one for one in found if one) or None
 
     def images(self, table: pa.Table) -> list[str | Unusable]:
         """Return the URLs of the cut-outs."""
-        rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self._values(table), strict=True)]
-        return [self._image(row) for row in rows]
-
-    def _values(self, table: pa.Table) -> list[list[object]]:
-        return [table[name].to_pylist() for name in self.columns]
-
-    def _image(self, row: Mapping[str, object]) -> str | Unusable:
-        ra, dec = _number(row[self.ra]), _number(row[self.dec])
-        if not (0 <= ra <= 360 and -90 <= dec <= 90):
-            said = f"{self.ra} = {row[self.ra]}, {self.dec} = {row[self.dec]}"
-            return Unusable("bad_position", f"{said} is no position in degrees: 0 to 360 and -90 to 90.")
-        radius = None if self.radius is None else _number(row[self.radius])
-        if radius is not None and not 0 < radius < math.inf:
-            return Unusable("bad_position", f"{self.radius} = {row[str(self.radius)]} is no radius in arcsec: above 0.")
-        url: str = cutout_url(self.survey, ra, dec, radius)
-        return url
+        values = (_scaled(table[name].to_pylist(), factor) for name, factor in self.factors.items())
+        urls = cutout_urls(self.survey, *values, hips=self.hips)
+        return [one if isinstance(one, str) else Unusable("bad_position", _sentence(str(one))) for one in urls]
 
 
-def _number(value: object) -> float:
-    """Return a number of a catalogue, NaN for none."""
-    return math.nan if value is None else float(value)  # type: ignore[arg-type]  # the column is known to be of numbers
+def _scaled(values: Sequence[Any], factor: float) -> list[float | None]:
+    return [None if value is None else factor * float(value) for value in values]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 @dataclass(frozen=True)
@@ -170,6 +169,7 @@ class Wanted:
     ra_column: str | None = None
     dec_column: str | None = None
     radius_column: str | None = None
+    hips: str | None = None
 
 
 def image_source(schema: pa.Schema, folder: Path, wanted: Wanted) -> ImageSource:
@@ -196,16 +196,13 @@ def image_source(schema: pa.Schema, folder: Path, wanted: Wanted) -> ImageSource
     if wanted.survey is None and (wanted.ra_column or wanted.dec_column or wanted.radius_column):
         msg = "--ra-column, --dec-column and --radius-column are for --survey, which says whose cut-outs to take"
         raise UnfitCatalogueError(msg)
+    if wanted.hips is not None and wanted.survey != HIPS:
+        msg = f"--hips is for --survey {HIPS}"
+        raise UnfitCatalogueError(msg)
     if wanted.path_column is not None:
         return PathColumn(_text(schema, wanted.path_column, "--path-column"), folder)
     if wanted.survey is not None:
-        radius = wanted.radius_column or (RADIUS if RADIUS in schema.names else None)
-        return CutOuts(
-            wanted.survey,
-            _numbers(schema, wanted.ra_column or RA, "--ra-column"),
-            _numbers(schema, wanted.dec_column or DEC, "--dec-column"),
-            None if radius is None else _numbers(schema, radius, "--radius-column"),
-        )
+        return _cut_outs(schema, wanted, wanted.survey)
     if wanted.url_column is not None:
         return UrlColumn(_text(schema, wanted.url_column, "--url-column"))
     found = [name for name in URL_COLUMNS if name in schema.names]
@@ -217,6 +214,28 @@ def image_source(schema: pa.Schema, folder: Path, wanted: Wanted) -> ImageSource
         )
         raise UnfitCatalogueError(msg)
     return UrlColumn(_text(schema, found[0], "--url-column"))
+
+
+def _cut_outs(schema: pa.Schema, wanted: Wanted, survey: str) -> CutOuts:
+    columns = [
+        _numbers(schema, wanted.ra_column or RA, "--ra-column"),
+        _numbers(schema, wanted.dec_column or DEC, "--dec-column"),
+    ]
+    factors = {name: degrees_in(_unit(schema, name), name) for name in columns}
+    radius = wanted.radius_column or (RADIUS if RADIUS in schema.names else None)
+    if radius is not None:
+        _numbers(schema, radius, "--radius-column")
+        columns.append(radius)
+        factors[radius] = arcseconds_in(_unit(schema, radius), radius)
+    if len(factors) < len(columns):
+        msg = f"the columns of positions and radii are different ones; these are {', '.join(columns)}"
+        raise UnfitCatalogueError(msg)
+    return CutOuts(survey, wanted.hips or DEFAULT_HIPS, factors)
+
+
+def _unit(schema: pa.Schema, name: str) -> str | None:
+    unit = (schema.field(name).metadata or {}).get(b"unit")
+    return None if unit is None else unit.decode()
 
 
 def _text(schema: pa.Schema, name: str, option: str) -> str:

@@ -70,6 +70,8 @@ class Listed(Intake):
             asked = BatchRequest.model_validate_json(body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False, include_context=False)
+            # Those that are wrong have been left out when it is looked whether there are any.
+            found = [one for one in found if one["type"] != "too_short"] or found
             details = [f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: {one['msg']}" for one in found]
             details[_NAMED:] = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
             raise InvalidRequestError("; ".join(details)) from error

@@ -140,9 +140,14 @@ class _Exchange:
         break_off(now=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
+                await self._gone()
         break_off(now=True)
+        await self._gone()
+
+    async def _gone(self) -> None:
+        """Read until the connection has gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
 
 def _intake(service: Service, scope: Scope, kind: Kind, *, in_lines: bool) -> Intake:

@@ -122,13 +122,14 @@ class Connection(asyncio.Protocol):
         """
         self._begin()
         self._first_byte_until, self._until = first_byte_until, until
-        self._waiter = self._loop.create_future()
+        waiter: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiter = waiter
         if self._spoilt or self._transport is None:
             self._fail(_broken_off())
         else:
             self._transport.write(head)
         try:
-            return await self._waiter
+            return await waiter
         except asyncio.CancelledError:
             self._waiter = None
             self.abort()

@@ -12,7 +12,7 @@ from time import time as wall_clock
 from typing import Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from app.errors import FetchFailedError, UrlForbiddenError
 from app.fetching.connection import Answer, Connection, Limits
@@ -38,7 +38,7 @@ _HEAD = (
     "Accept: image/jpeg, image/png, */*;q=0.1\r\nAccept-Encoding: identity\r\n\r\n"
 )
 
-_BACKOFF = wait_exponential_jitter(initial=0.25, max=8.0, jitter=0.25)
+_BACKOFF = wait_exponential(multiplier=0.25, max=8.0) + wait_random(0.0, 0.25)
 
 _log = logging.getLogger(__name__)
 

@@ -102,6 +102,8 @@ class Pool:
         FetchTimeoutError
             If it takes too long.
         """
+        if self._closed:
+            raise _ending()
         seconds = self._connecting.seconds
         told = f"There was no connection to the URL's host after {seconds:g} s."
         if until < self._loop.time() + seconds:
@@ -158,6 +160,7 @@ class Pool:
         self._all.add(connection)
         if self._closed:
             connection.abort()
+            raise _ending()
         if self._looking is None:
             self._looking = self._loop.call_later(LOOK_SECONDS, self._look)
         return connection
@@ -185,3 +188,7 @@ class Pool:
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
+
+
+def _ending() -> Mishap:
+    return Mishap("The service is ending.")

@@ -62,7 +62,7 @@ class AskedNames:
     servers
         Address and port of each.
     seconds
-        For how long an answer is waited for.
+        For how long those who ask wait for an answer.
     """
 
     def __init__(self, servers: Sequence[tuple[str, int]], seconds: float) -> None:
@@ -72,7 +72,8 @@ class AskedNames:
 
         self._resolver = DnsResolver(configure=False)
         self._resolver.nameservers = [Do53Nameserver(address, port) for address, port in servers]
-        self._resolver.lifetime = seconds
+        # Who asks has a clock of their own, which is to be the first to strike.
+        self._resolver.lifetime = 2 * seconds
 
     async def look_up(self, name: str) -> list[Address | None]:
         """See `Names`."""
@@ -107,6 +108,7 @@ class Resolver:
 
     def __init__(self, names: Names) -> None:
         self._names = names
+        self._closed = False
         self._asking: dict[str, _LookUp] = {}
         self._kept: dict[str, tuple[float, list[Address | None]]] = {}
 
@@ -131,6 +133,11 @@ class Resolver:
         except Mishap as mishap:
             # Others get it too, and each notes on it what it means to them.
             raise Mishap(mishap.said, transient=mishap.transient) from mishap
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if self._closed and me is not None and not me.cancelling():
+                raise Mishap(_NO_ANSWER) from None
+            raise
         finally:
             asking.waiting -= 1
             if not asking.waiting:
@@ -151,6 +158,7 @@ class Resolver:
 
     def close(self) -> None:
         """End all look-ups."""
+        self._closed = True
         for asking in self._asking.values():
             asking.task.cancel()
         self._names.close()

@@ -22,7 +22,7 @@ _MOST_AUTHORITY = 320
 _MOST_NAME = 253
 
 _SPLIT = re.compile(r"([A-Za-z]+)://([^/?#]*)([^#]*)(?:#.*)?", re.DOTALL)
-_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,5}))?")
+_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f]*:[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:]+))(?::(?P<port>[0-9]{0,5}))?")
 # What RFC 3986 lets stand in a path and a query; and square brackets, which many leave as they are.
 _PLAIN = "!$%&'()*+,-./:;=?@[]_~"
 _SAFE = re.compile(rf"[A-Za-z0-9{re.escape(_PLAIN)}]*")

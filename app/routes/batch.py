@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from app.batch.accept import FORM, JSON, NDJSON
+from app.batch.accept import FORM, NDJSON
 from app.batch.form import PARTS
 from app.batch.serving import BatchParameters, serve
 from app.errors import (
@@ -24,11 +24,11 @@ from galaxytree.schemas import BatchAnswer, BatchRequest
 
 PATH = "/classify/batch"
 
+# Beside the document, which FastAPI describes.
 _BODY = {
     "required": True,
     "description": "The images: URLs in a document or in lines, which may be any number, or files in a form",
     "content": {
-        JSON: {"schema": BatchRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
         NDJSON: {
             "schema": {
                 "type": "string",
@@ -88,5 +88,5 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     openapi_extra={"requestBody": _BODY},
     dependencies=[Depends(check_key)],
 )
-async def classify_batch(_parameters: Annotated[BatchParameters, Query()]) -> None:
+async def classify_batch(_parameters: Annotated[BatchParameters, Query()], _body: BatchRequest) -> None:
     """Say what the volunteers would say of many galaxies."""

@@ -1,6 +1,7 @@
 """What all formats have in common: a table to read, and a table to write."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -124,14 +125,14 @@ class TableWriter:
         if table.schema.names != self._schema.names:
             msg = f"rows for {self._path} don't have the columns that were announced"
             raise UnwritableError(msg)
-        self._written += table.num_rows
-        if self._written > self._rows:
+        if self._written + table.num_rows > self._rows:
             msg = f"{self._path} gets more than the {self._rows} rows that were announced"
             raise UnwritableError(msg)
         try:
             self._sink.write(table if table.schema.equals(self._schema) else table.cast(self._schema))
         except (OSError, pa.ArrowException) as error:
             raise unwritable(self._path, error) from error
+        self._written += table.num_rows
 
     def finish(self) -> Mapping[str, str]:
         """Make the file whole, and return what belongs beside it, by the ending of its name.
@@ -161,8 +162,8 @@ def unwritable(path: Path, why: object) -> UnwritableError:
 
 
 def _reason(why: object) -> str:
-    if isinstance(why, OSError) and why.strerror:
-        return why.strerror.partition(". Detail:")[0]
+    if isinstance(why, OSError) and why.errno:
+        return os.strerror(why.errno)
     return " ".join(str(why).split()) or type(why).__name__
 
 

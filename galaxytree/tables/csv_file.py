@@ -125,7 +125,7 @@ def _why(error: Exception, ragged: list[Any]) -> str:
     if "UTF8" in said:
         return "it isn't in UTF-8"
     if "Empty CSV file" in said:
-        return "it is empty; a line with the names of the columns is the least"
+        return "it is empty; the least is a line with the names of the columns"
     if "straddling" in said:
         return f"a row is longer than {BLOCK_BYTES} bytes; is there a quotation mark that isn't closed?"
     return said.removeprefix("CSV parse error: ")

@@ -237,6 +237,9 @@ class _Encoder:
                 self.cards[f"TZERO{place}"] = self._zero
             if self._null is not None:
                 self.cards[f"TNULL{place}"] = self._null
+        if self._shape == (1,):
+            # Without it this would be a column of numbers.
+            self.cards[f"TDIM{place}"] = "(1)"
         self.cards = {f"TFORM{place}": form, **self.cards}
         self.stored = np.dtype((stored, self._shape))
         self._kind = kind

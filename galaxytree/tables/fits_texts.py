@@ -1,8 +1,8 @@
 """What a FITS table says of itself and its columns, in the cards of its header.
 
-A card holds printable ASCII, and astropy reads no table with a column's name of over 68 characters. So a text that fits
-has its usual card (``TTYPEn``, ``TUNITn``, and TOPCAT's ``TCOMMn`` for descriptions and ``TUCDn``), and one that doesn't
-has a stand-in there and its whole in a card ``GTTEXTk = 'TTYPEn=...'``, escaped as Python escapes text. What the table
+A card holds printable ASCII, and astropy reads no table with a column's name of over 68 characters. A text that fits
+has its usual card: ``TTYPEn``, ``TUNITn``, and TOPCAT's ``TCOMMn`` for descriptions and ``TUCDn``. One that doesn't has
+a stand-in there, and its whole in a card ``GTTEXTk = 'TTYPEn=...'``, escaped as Python escapes text. What the table
 says of itself is in cards of the same name, or, where a name is no FITS keyword, in ``GTMETAk = 'name=...'``.
 """
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from galaxytree.tables.base import Catalogue, named
+from galaxytree.tables.parquet_notes import noted, with_notes
 
 BUFFER_BYTES = 1 << 18
 """How much of each column is read at a time."""
@@ -14,22 +15,18 @@ BUFFER_BYTES = 1 << 18
 GROUP_ROWS = 65_536
 """How many rows a row group has: few enough to be held while it fills, enough to be read fast."""
 
-NOT_OF_THE_TABLE = {b"pandas", b"ARROW:schema"}
-"""Metadata that say how some program had the columns in memory; they are wrong once a column is added."""
-
 
 class ParquetCatalogue(Catalogue):
     """A Parquet file."""
 
     def __init__(self, path: Path) -> None:
         with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            named(schema.names, path)
-            metadata = {key: value for key, value in (schema.metadata or {}).items() if key not in NOT_OF_THE_TABLE}
+            schema = noted(file.schema_arrow, path)
+            names = named(schema.names, path)
             self._groups = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             rows = file.metadata.num_rows
-        fields = [field.with_metadata(_of_the_field(field)) for field in schema]
-        super().__init__(path, "Parquet", pa.schema(fields, metadata), rows)
+        fields = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
+        super().__init__(path, "Parquet", pa.schema(fields, schema.metadata), rows)
 
     def pieces(self, start: int, size: int) -> Iterator[pa.Table]:
         """Yield the rows from ``start`` on, one row group after the other."""
@@ -46,32 +43,26 @@ class ParquetCatalogue(Catalogue):
                 yield pa.table(batch.columns, self.schema.names).cast(self.schema).slice(skipped)
 
 
-def _of_the_field(field: pa.Field) -> dict[bytes, bytes]:
-    return {key: value for key, value in (field.metadata or {}).items() if not key.startswith(b"PARQUET:")}
-
-
 class ParquetSink:
     """A Parquet file that is being written."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._schema = schema
+        self._writer = pq.ParquetWriter(path, with_notes(schema), compression="zstd")
         self._held: list[pa.Table] = []
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
         self._held.append(table)
         if sum(each.num_rows for each in self._held) >= GROUP_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        held, self._held = self._held, []
-        self._writer.write_table(pa.concat_tables(held), GROUP_ROWS)
+            held = pa.concat_tables(self._held)
+            whole = held.num_rows // GROUP_ROWS * GROUP_ROWS
+            self._held = [held.slice(whole)]
+            self._writer.write_table(held.slice(0, whole), GROUP_ROWS)
 
     def close(self) -> dict[str, str]:
         """Write what is held, and the footer."""
-        if self._held:
-            self._flush()
+        if any(each.num_rows for each in self._held):
+            self._writer.write_table(pa.concat_tables(self._held), GROUP_ROWS)
         self._writer.close()
         return {}
 

@@ -22,6 +22,7 @@ NUMBERS: dict[str, tuple[str, pa.DataType]] = {
 }
 """Datatype -> what NumPy calls one value in BINARY, and its type here."""
 
+FLAGS = {"boolean", "bit"}
 TEXT_BYTES = {"char": 1, "unicodeChar": 2}
 TRUE = pa.array(["T", "t", "1", "true", "True", "TRUE"])
 FALSE = pa.array(["F", "f", "0", "false", "False", "FALSE"])
@@ -83,7 +84,7 @@ class Field:
         """
         if self.is_text:
             kind = pa.string()
-        elif self.datatype == "boolean" and not self.lengths:
+        elif self.datatype in FLAGS and not self.lengths:
             kind = pa.bool_()
         elif self.datatype in NUMBERS:
             one = NUMBERS[self.datatype][1]
@@ -91,10 +92,12 @@ class Field:
         else:
             what = " ".join([self.datatype, *(["arrays"] if self.lengths else [])])
             raise unreadable(path, f"column {self.name!r} has {what}; leave it out with another program first")
+        return pa.field(self.name, kind, metadata=self.said() or None)
+
+    def said(self) -> dict[str, str]:
+        """Return what is known of the column, as metadata of a field."""
         said = {key: self.attributes[key] for key in ("unit", "ucd") if self.attributes.get(key)}
-        if self.description:
-            said["description"] = self.description
-        return pa.field(self.name, kind, metadata=said or None)
+        return said | ({"description": self.description} if self.description else {})
 
     def from_words(self, words: list[str]) -> pa.Array:
         """Return the values of some rows, from the text of their cells.
@@ -108,7 +111,7 @@ class Field:
         said = pc.if_else(pc.equal(said, ""), None, said)
         if self.is_text:
             return said
-        if self.datatype == "boolean":
+        if self.datatype in FLAGS:
             return self._booleans(said)
         if self.varies or self.length is not None:
             lists = [None if word is None else word.split() for word in said.to_pylist()]
@@ -146,7 +149,7 @@ class Field:
 
     def one_bytes(self) -> int:
         """Return how many bytes a value or a character has in BINARY."""
-        if self.datatype == "boolean":
+        if self.datatype in FLAGS:
             return 1
         return TEXT_BYTES.get(self.datatype) or np.dtype(NUMBERS[self.datatype][0]).itemsize
 
@@ -157,6 +160,9 @@ class Field:
             texts = pa.array([cell.decode(coding, "replace").partition("\0")[0] for cell in cells], pa.string())
             texts = pc.utf8_rtrim(texts, " ") if not self.varies else texts
             return pc.if_else(pc.equal(texts, ""), None, texts)
+        if self.datatype == "bit":
+            # The standard has it in the highest bit of the byte, astropy in another.
+            return pa.array([cell != b"\0" for cell in cells])
         if self.datatype == "boolean":
             return self._booleans(pa.array([cell.decode("latin-1") for cell in cells], pa.string()))
         stored = np.frombuffer(b"".join(cells), NUMBERS[self.datatype][0])

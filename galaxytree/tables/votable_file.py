@@ -5,33 +5,16 @@ That form is text, which every program reads; a few thousand rows become text at
 
 from collections.abc import Iterator
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from galaxytree.tables.base import Catalogue, named, text_of, unreadable
+from galaxytree.tables.base import Catalogue, named, unreadable
 from galaxytree.tables.plain import plain, plain_schema
+from galaxytree.tables.votable_head import END, NO_XML, WIDER, head_of
 from galaxytree.tables.votable_parsing import Rows
 from galaxytree.tables.words import words_of
-
-NO_XML = "[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"
-"""Characters that XML has no way to write; U+FFFD stands in their place."""
-
-DATATYPES = {
-    pa.bool_(): "boolean",
-    pa.uint8(): "unsignedByte",
-    pa.int16(): "short",
-    pa.int32(): "int",
-    pa.int64(): "long",
-    pa.float32(): "float",
-    pa.float64(): "double",
-    pa.string(): "unicodeChar",
-}
-
-WIDER = {pa.int8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.string()}
-"""Types that VOTable doesn't have, and those that hold all their values."""
 
 
 class VoTableCatalogue(Catalogue):
@@ -87,7 +70,7 @@ class VoTableSink:
     def __init__(self, path: Path, schema: pa.Schema, rows: int) -> None:
         self._schema = schema
         self._file = path.open("w", encoding="utf-8", newline="\n")
-        self._file.write(_head(schema, rows))
+        self._file.write(head_of(schema, rows))
 
     def write(self, table: pa.Table) -> None:
         """Append rows."""
@@ -99,53 +82,13 @@ class VoTableSink:
 
     def close(self) -> dict[str, str]:
         """Write the end."""
-        self._file.write("</TABLEDATA>\n</DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
+        self._file.write(f"</TABLEDATA>\n</DATA>\n</TABLE>\n{END}\n")
         self._file.close()
         return {}
 
     def abandon(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-
-def _clean(text: str) -> str:
-    cleaned: str = pc.replace_substring_regex(pa.scalar(text), NO_XML, "\ufffd").as_py()
-    return cleaned
-
-
-def _attributes(**said: str | None) -> str:
-    return "".join(f" {name}={quoteattr(_clean(text))}" for name, text in said.items() if text is not None)
-
-
-def _head(schema: pa.Schema, rows: int) -> str:
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">',
-        '<RESOURCE type="results">',
-        *(f"<INFO{_attributes(name=name, value=text)}/>" for name, text in text_of(schema.metadata).items()),
-        f'<TABLE nrows="{rows}">',
-    ]
-    for each in schema:
-        said = text_of(each.metadata)
-        kind, size = each.type, None
-        if pa.types.is_fixed_size_list(kind):
-            kind, size = kind.value_type, str(kind.list_size)
-        elif pa.types.is_list(kind):
-            kind, size = kind.value_type, "*"
-        elif pa.types.is_string(kind):
-            size = "*"
-        about = _attributes(
-            name=each.name,
-            datatype=DATATYPES[WIDER.get(kind, kind)],
-            arraysize=size,
-            unit=said.get("unit"),
-            ucd=said.get("ucd"),
-        )
-        described = escape(_clean(said.get("description", "")))
-        lines.append(
-            f"<FIELD{about}><DESCRIPTION>{described}</DESCRIPTION></FIELD>" if described else f"<FIELD{about}/>"
-        )
-    return "\n".join([*lines, "<DATA>", "<TABLEDATA>", ""])
 
 
 def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -165,9 +108,11 @@ def _cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _listed(lists: pa.Array) -> pa.Array:
     """Return lists as words with blanks between; a number that is missing in one is NaN."""
-    whole = lists.cast(pa.list_(lists.type.value_type))
-    words = pc.fill_null(_cells(pa.chunked_array([whole.values])), "NaN").combine_chunks()
-    return pc.binary_join(pa.ListArray.from_arrays(whole.offsets, words, mask=whole.is_null()), " ")
+    words = pc.fill_null(_cells(pa.chunked_array([lists.flatten()], lists.type.value_type)), "NaN").combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, words), " ")
+    return pc.if_else(lists.is_valid(), joined, None)
 
 
 def open_table(path: Path) -> Catalogue:

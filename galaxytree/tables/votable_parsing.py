@@ -5,6 +5,7 @@ can't become a huge one; and nothing outside it is fetched.
 """
 
 import base64
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,16 +46,18 @@ class Rows:
         The file.
     counting
         Whether the rows are to be counted only.
+    content
+        What is read in place of what the file holds.
     """
 
-    def __init__(self, path: Path, *, counting: bool = False) -> None:
+    def __init__(self, path: Path, *, counting: bool = False, content: bytes | None = None) -> None:
         self._path = path
         self._counting = counting
+        self._content = content
         self.head = Head()
         self.count = 0
         self._open: list[str] = []
         self._text: list[str] = []
-        self._null = False
         self._done = False
         self._cells: list[Any] = []
         self._in_row = 0
@@ -76,7 +79,7 @@ class Rows:
         UnreadableError
             If it is no VOTable, is cut off, or has what isn't read.
         """
-        with self._path.open("rb") as file:
+        with self._path.open("rb") if self._content is None else io.BytesIO(self._content) as file:
             while not self._done and (data := file.read(BLOCK_BYTES)):
                 self._parse(data, last=False)
                 if self._cells:
@@ -109,8 +112,6 @@ class Rows:
         parent = self._open[-1] if self._open else ""
         self._open.append(tag)
         self._text.clear()
-        if self._null:
-            return
         if tag == "FIELD":
             self.head.fields.append(Field(attributes))
         elif tag in {"INFO", "PARAM"} and parent != "GROUP" and "name" in attributes:

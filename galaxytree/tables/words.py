@@ -117,9 +117,6 @@ def values(words: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     absent = pc.is_in(words, ABSENT)
     if not pa.types.is_floating(kind):
         absent = pc.or_(absent, pc.is_in(words, NOT_A_NUMBER))
-    elif pa.types.is_float32(kind):
-        # By way of a double: Arrow takes "1e39" for no float at all.
-        return values(words, pa.float64()).cast(kind, safe=False)
     return pc.if_else(absent, None, words).cast(kind)
 
 

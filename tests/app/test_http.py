@@ -25,6 +25,7 @@ def test_the_model(http: httpx.Client, model_folder: object) -> None:
     assert found.pop("precision_reason") == "the model has no int8 file"
     assert found.pop("outputs") == ["scores"]
     assert found.pop("default_views") == 1
+    assert found.pop("network_sha256") == found["sha256"]
     wanted = found.pop("input")
     assert ModelCard.model_validate(found) == ModelCard.read(model_folder)  # type: ignore[arg-type]
     size = found["framing"]["size"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +32,12 @@ def described(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         yield process
 
 
+ANY_LINES = st.lists(st.builds(lambda id_, url: {"id": id_, "url": url}, st.text(max_size=9), st.text(max_size=40)))
+schemathesis.openapi.media_type(
+    "application/x-ndjson",
+    ANY_LINES.filter(bool).map(lambda items: b"".join(orjson.dumps(item) + b"\n" for item in items)),
+)
+
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 READING = ["/decision-tree", "/model", "/health/live", "/health/ready"]
 
@@ -38,7 +45,10 @@ READING = ["/decision-tree", "/model", "/health/live", "/health/ready"]
 # Schemathesis sends what the description allows, and what it forbids, and holds the answers against it.
 @pytest.mark.parametrize(
     ("method", "path", "mode"),
-    [("POST", "/classify", POSITIVE), ("POST", "/classify", NEGATIVE), *(("GET", path, POSITIVE) for path in READING)],
+    [
+        *(("POST", path, mode) for path in ("/classify", "/classify/batch") for mode in (POSITIVE, NEGATIVE)),
+        *(("GET", path, POSITIVE) for path in READING),
+    ],
 )
 def test_the_service_does_as_it_says(described: Process, method: str, path: str, mode: GenerationMode) -> None:
     operation = schemathesis.openapi.from_url(f"{described.url}/openapi.json")[path][method]
@@ -75,3 +85,15 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
     assert "for 95 % of galaxies" in answer["uncertainty_95"]["description"]
     body = openapi["paths"]["/classify"]["post"]["requestBody"]["content"]
     assert set(body) == {"image/jpeg", "image/png", "multipart/form-data"}
+
+
+def test_batches_are_described(described: Process) -> None:
+    openapi = httpx.get(f"{described.url}/openapi.json").json()
+    operation = openapi["paths"]["/classify/batch"]["post"]
+    assert set(operation["responses"]) == {"200", "401", "408", "413", "415", "422", "429", "500", "503"}
+    kinds = {"application/json", "application/x-ndjson"}
+    assert set(operation["responses"]["200"]["content"]) == kinds
+    assert set(operation["requestBody"]["content"]) == kinds | {"multipart/form-data"}
+    parameters = {each["name"]: each["schema"] for each in operation["parameters"]}
+    assert parameters["priority"]["default"] == "bulk"
+    assert {"BatchAnswer", "BatchResult", "BatchItem"} <= set(openapi["components"]["schemas"])

@@ -15,7 +15,7 @@ from app.providers import CPU, CUDA
 from app.refusals import DeviceRefusedError, ModelRefusedError
 from app.settings import Settings
 from app.starting import start_of
-from galaxytree.card import INT8_FILE, MOST_RISE, sha256_of
+from galaxytree.card import INT8_FILE, MODEL_FILE, MOST_RISE, sha256_of
 from galaxytree.instructions import EXACT_SUMS, dot_product
 from tests.galaxies import png
 from tests.servers import refusal, serving, threaded
@@ -93,6 +93,7 @@ def test_the_service_says_which_and_why(good: Path, tmp_path: Path) -> None:
         assert said["precision"] == ("int8" if fast else "fp32")
         assert ("it is faster" if fast else WITHOUT) in said["precision_reason"]
         assert said["int8"]["rmse_rise"] == MOST_RISE
+        assert said["network_sha256"] == sha256_of(good / (INT8_FILE if fast else MODEL_FILE))
         assert httpx.post(f"{process.url}/classify", content=png()).is_success
         assert ("int8: on a CPU it is faster" if fast else f"fp32: {WITHOUT}") in process.log
         assert f", {said['precision']}\n" in process.log

@@ -1,6 +1,10 @@
 """``galaxytree score`` as tests call it, and the catalogues they call it with."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import pyarrow.parquet as pq
 from click.testing import CliRunner, Result
 
 from galaxytree.cli import main
+from tests.servers import environment
 
 
 def url(number: int) -> str:
@@ -51,3 +56,21 @@ def manifest_of(output: Path) -> dict[str, Any]:
     """Return the manifest of an output's ledger."""
     found: dict[str, Any] = json.loads((ledger_of(output) / "manifest.json").read_bytes())
     return found
+
+
+@contextmanager
+def scoring(catalogue: Path, output: Path, *words: str, server: str, **more: Any) -> Iterator[subprocess.Popen[str]]:  # noqa: ANN401
+    """Run ``galaxytree score`` as a process of its own."""
+    call = [sys.executable, "-m", "galaxytree", "score", str(catalogue), "-o", str(output), "--server", server, *words]
+    piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(call, env=environment(), **{**piped, **more})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def parts_of(output: Path) -> list[str]:
+    """Return the names of the parts that are in an output's ledger."""
+    return sorted(path.name for path in ledger_of(output).glob("part-*.parquet"))

@@ -1,5 +1,6 @@
-"""A service that answers for any URL or file at once, with scores that follow from it, and remembers what it was asked."""
+"""A service that answers for any URL or file, with scores that follow from it, and remembers what it was asked."""
 
+import asyncio
 import hashlib
 import json
 import threading
@@ -54,6 +55,10 @@ class StandIn:
         What it says it runs.
     holds
         The call with this number, from 0, and all after it, wait for `gate`.
+    old
+        Whether it is of a release that knows of no networks.
+    changes_after
+        The call with this number, and all after it, are answered by another network.
     """
 
     url: str = ""
@@ -64,8 +69,17 @@ class StandIn:
     name: str = "stand-in"
     outputs: tuple[str, ...] = ("scores", "uncertainty", "uncertainty_95", "out_of_domain")
     holds: int | None = None
+    changes_after: int | None = None
     gate: threading.Event = field(default_factory=threading.Event)
+    server: uvicorn.Server | None = None
+    stopped: bool = False
+    old: bool = False
     api_key: str | None = None
+
+    def stop(self) -> None:
+        """Go, and break off the answers to those who wait."""
+        assert self.server is not None
+        self.stopped = self.server.should_exit = True
 
     def model(self) -> dict[str, Any]:
         """Return what ``GET /model`` answers."""
@@ -77,7 +91,7 @@ class StandIn:
             "columns": COLUMNS,
             "outputs": self.outputs,
             "default_views": 1,
-            "network_sha256": self.network,
+            **({} if self.old else {"network_sha256": self.network}),
         }
 
     def result(self, index: int, name: str, seed: str | bytes, *, full: bool) -> dict[str, Any]:
@@ -116,15 +130,16 @@ def _app(state: StandIn) -> Starlette:
         full = query.get("detail") == "full"
 
         async def answers() -> AsyncIterator[bytes]:
-            if state.holds is not None and number >= state.holds:
-                import anyio.to_thread  # noqa: PLC0415
-
-                await anyio.to_thread.run_sync(state.gate.wait, PATIENCE_SECONDS)
+            while (state.holds is not None and number >= state.holds and not state.gate.is_set()) or state.stopped:
+                if state.stopped:
+                    raise ConnectionAbortedError
+                await asyncio.sleep(0.005)
             # The last ones first: answers come in the order of completion.
             for index, (name, seed) in reversed(list(enumerate(items))):
                 yield json.dumps(state.result(index, name, seed, full=full)).encode() + b"\n"
 
-        headers = {"X-Galaxytree-Network": state.network}
+        changed = state.changes_after is not None and number >= state.changes_after
+        headers = {"X-Galaxytree-Network": "e" * 64 if changed else state.network}
         return StreamingResponse(answers(), media_type="application/x-ndjson", headers=headers)
 
     return Starlette(routes=[Route("/model", model), Route("/classify/batch", batch, methods=["POST"])])
@@ -135,6 +150,7 @@ def standing_in(**state: Any) -> Iterator[StandIn]:  # noqa: ANN401
     """Serve in a thread, over a real socket."""
     one = StandIn(**state)
     server = uvicorn.Server(uvicorn.Config(_app(one), log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    one.server = server
     with listening("127.0.0.1", 0) as sockets:
         one.url = url_of(sockets[0])
         listen(sockets)

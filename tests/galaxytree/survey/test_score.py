@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from astropy.table import Table
 
 from tests.galaxytree.survey.calls import ledger_of, read, score, url, write_catalogue
 from tests.galaxytree.survey.stand_in import COLUMNS, StandIn, scores_of
@@ -241,8 +242,6 @@ def test_a_key_is_needed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> 
 
 
 def test_other_formats(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
-    from astropy.table import Table
-
     stand_in.failing = {"g0007"}
     for name in ("out.csv", "out.fits", "out.vot"):
         ended = score(catalogue, tmp_path / name, server=stand_in.url)

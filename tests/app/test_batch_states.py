@@ -1,0 +1,173 @@
+"""Batches in states that a test has to hold still, and their parts by themselves. A server in a thread."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from starlette.types import Message
+
+from app.batch.lines import Lines, Splitter
+from app.batch.serving import serve
+from app.errors import NotReadyError
+from app.fetching.fetcher import Fetcher
+from app.loading import load_model
+from app.service import Service
+from app.settings import MULTIPART_OVERHEAD_BYTES, Settings
+from tests.app.batches import LINES, NDJSON, PATH, Stream, codes_of, lines, results_of
+from tests.galaxies import jpeg
+from tests.image_host import IMAGES, ImageHost, image_host
+from tests.servers import Held, Threaded, threaded, wait_for
+
+FILE = b'--galaxy\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n%b\r\n'
+FORM = b"multipart/form-data; boundary=galaxy"
+
+
+@pytest.fixture
+def images() -> Iterator[ImageHost]:
+    with image_host() as host:
+        yield host
+
+
+def settings(folder: Path, **fields: object) -> Settings:
+    return Settings.model_validate(
+        {"model": folder, "device": "cpu", "drain_seconds": 0, "max_batch": 4, "workers": 1, **fields}
+    )
+
+
+def service_of(one: Threaded) -> Service:
+    found: Service = one.app.state.service
+    return found
+
+
+def test_a_surprise_is_the_result_of_its_item(
+    model_folder: Path, images: ImageHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fetch = Fetcher.fetch
+
+    async def fetch_badly(self: Fetcher, url: str) -> bytes:
+        if url.endswith("/galaxy/1"):
+            msg = "at /secret/place"
+            raise RuntimeError(msg)
+        return await fetch(self, url)
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch_badly)
+    with threaded(settings(model_folder, fetch_hosts=images.hosts)) as one:
+        urls = [f"{images.url}/galaxy/{number}" for number in range(4)]
+        answer = httpx.post(f"{one.url}{PATH}", content=lines(urls), headers={**LINES, "X-Request-ID": "odd"})
+        assert codes_of(results_of(answer.content)) == ["ok", "internal_error", "ok", "ok"]
+        assert b"secret" not in answer.content
+        assert (one.admission.images, one.admission.bytes) == (0, 0)
+    assert any("unexpected error in item 1 of a batch" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_surprise_in_the_batch_itself_is_told(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, taken: bool
+) -> None:
+    def fail(*_: object) -> None:
+        msg = "at /secret/place"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(*((Lines, "next") if taken else (Splitter, "feed")), fail)
+    with threaded(settings(model_folder)) as one:
+        answer = httpx.post(f"{one.url}{PATH}", content=lines(["x"] * 3), headers=LINES)
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert any("unexpected error in" in record.message for record in caplog.records)
+
+
+def test_others_find_room_beside_a_batch(model_folder: Path, images: ImageHost) -> None:
+    load = Held()
+    with threaded(settings(model_folder, fetch_hosts=images.hosts, queue_images=16), load) as one:
+        one.model.gate.clear()
+        with ThreadPoolExecutor(2) as crowd:
+            urls = [f"{images.url}/galaxy/{number}" for number in range(40)]
+            batch = crowd.submit(httpx.post, f"{one.url}{PATH}", json={"urls": urls}, timeout=60)
+            wait_for(lambda: one.admission.images == 12 and images.count == 40, "the batch to fill its share")
+            assert httpx.post(f"{one.url}/classify?priority=bulk", content=jpeg()).status_code == 429
+            other = crowd.submit(httpx.post, f"{one.url}/classify", content=jpeg(), timeout=60)
+            wait_for(lambda: one.admission.images == 13, "another")
+            one.model.gate.set()
+            assert other.result().status_code == 200
+            assert batch.result().json()["summary"] == {"ok": 40, "failed": 0}
+        assert (one.admission.images, one.admission.bytes) == (0, 0)
+
+
+def test_who_goes_leaves_nothing_behind(model_folder: Path, images: ImageHost) -> None:
+    load = Held()
+    with threaded(settings(model_folder, fetch_hosts=images.hosts, queue_images=16), load) as one:
+        one.model.gate.clear()
+        with Stream(one.port) as stream:
+            stream.begin()
+            stream.say(lines(f"{images.url}/galaxy/{number}" for number in range(100)))
+            wait_for(lambda: one.admission.images == 12 and images.count == 64, "the batch")
+        with Stream(one.port) as stream:
+            stream.begin(f"Content-Type: {FORM.decode()}")
+            stream.say(b"".join(FILE % image for image in IMAGES) * 20)
+            wait_for(lambda: one.admission.images == 12, "the form")
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
+        one.model.gate.set()
+        assert httpx.post(f"{one.url}/classify", content=jpeg()).is_success
+
+
+def test_a_document_may_be_too_much_for_the_service(model_folder: Path) -> None:
+    least = 1000 + MULTIPART_OVERHEAD_BYTES
+    with threaded(settings(model_folder, max_image_bytes=1000, queue_bytes=least)) as one:
+        body = orjson.dumps({"urls": ["x" * least]})
+        answer = httpx.post(f"{one.url}{PATH}", content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (429, "overloaded")
+        assert one.admission.bytes == 0
+
+
+def test_nothing_is_begun_without_workers(model_folder: Path, images: ImageHost) -> None:
+    gate = threading.Event()
+
+    def load_late(*given: object) -> object:
+        assert gate.wait(30)
+        return load_model(*given)  # type: ignore[arg-type]
+
+    with threaded(settings(model_folder, fetch_hosts=images.hosts), load_late, ready=False) as one:  # type: ignore[arg-type]
+        try:
+            answer = httpx.post(f"{one.url}{PATH}", json={"urls": [f"{images.url}/galaxy/1"]})
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        finally:
+            gate.set()
+
+
+def test_nothing_is_fetched_before_the_start(model_folder: Path) -> None:
+    with pytest.raises(NotReadyError):
+        _ = Service.prepare(settings(model_folder)).fetcher
+
+
+class Said:
+    """An ASGI server that has none of this one's extensions: it says some messages, and notes what is sent."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        self._messages: list[Message] = [{"type": "http.request", "body": each, "more_body": True} for each in bodies]
+        self.sent: list[Message] = []
+
+    async def receive(self) -> Message:
+        if self._messages:
+            return self._messages.pop(0)
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+def test_a_server_without_extensions_breaks_off_by_itself(model_folder: Path) -> None:
+    with threaded(settings(model_folder, body_timeout_seconds=0.3)) as one:
+        said = Said(lines(["x"]))
+        scope = {"type": "http", "query_string": b"", "headers": [(b"content-type", NDJSON.encode())]}
+        loading = service_of(one)._loading
+        assert loading is not None
+        done = asyncio.run_coroutine_threadsafe(
+            serve(service_of(one), scope, said.receive, said.send), loading.get_loop()
+        )
+        done.result(30)
+    assert [each["type"] for each in said.sent] == ["http.response.start", "http.response.body"]
+    assert said.sent[-1]["more_body"]

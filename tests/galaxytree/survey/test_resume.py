@@ -1,0 +1,351 @@
+"""Whatever stops a survey, the same command goes on, and the table is the one of an undisturbed run."""
+
+import resource
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.galaxytree.survey.calls import ledger_of, manifest_of, parts_of, read, score, scoring, url, write_catalogue
+from tests.galaxytree.survey.stand_in import StandIn, standing_in
+from tests.servers import PATIENCE_SECONDS, wait_for
+
+CHUNKS = ("--chunk-rows", "5", "--concurrency", "2")
+IN_FLIGHT = 10
+
+
+@pytest.fixture
+def undisturbed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> bytes:
+    """Return the table of a run that nothing happened to."""
+    out = tmp_path / "undisturbed.parquet"
+    assert score(catalogue, out, server=stand_in.url).exit_code == 0
+    stand_in.asked.clear()
+    stand_in.calls.clear()
+    return out.read_bytes()
+
+
+def hold(stand_in: StandIn, calls: int) -> None:
+    """Have the stand-in answer so many more calls, and no more."""
+    stand_in.holds = len(stand_in.calls) + calls
+    stand_in.gate.clear()
+
+
+def release(stand_in: StandIn) -> None:
+    stand_in.holds = None
+    stand_in.gate.set()
+
+
+def test_killed_three_times(stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes) -> None:
+    out = tmp_path / "out.parquet"
+    for time in range(3):
+        hold(stand_in, 4)
+        with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
+            wait_for(lambda least=4 * (time + 1): len(parts_of(out)) >= least, "parts")
+            wait_for(lambda: len(stand_in.calls) >= (stand_in.holds or 0) + 2, "all that is in flight")
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert not out.exists()
+        # Nobody listens any more to what is held.
+        release(stand_in)
+    assert 12 <= len(parts_of(out)) < 20
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert ended.exit_code == 0, ended.output
+    assert "60 of 100 rows (60.0%), 0 failed" in ended.stderr
+    assert out.read_bytes() == undisturbed
+    assert sum(size for size, _ in stand_in.calls) == 100 + 3 * IN_FLIGHT
+    assert set(stand_in.asked) == {url(number) for number in range(100)}
+    assert not ledger_of(out).exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes, stop: signal.Signals
+) -> None:
+    out = tmp_path / "out.parquet"
+    hold(stand_in, 4)
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
+        wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+        process.send_signal(stop)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert said.endswith(
+        "Error: stopped. What was scored is kept beside the output: the same command goes on from there\n"
+    )
+    assert "Traceback" not in said
+    assert len(parts_of(out)) == 4
+    release(stand_in)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed
+
+
+def test_a_service_that_dies_and_another_that_goes_on(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    with standing_in() as dying:
+        hold(dying, 4)
+        with scoring(catalogue, out, *CHUNKS, "--patience-seconds", "0.5", server=dying.url) as process:
+            wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+            dying.stop()
+            _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert "unreachable: " in said
+    assert "What was scored is kept: the same command goes on from there." in said
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed
+    assert sum(size for size, _ in stand_in.calls) == 80
+
+
+def test_a_full_disk(stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes) -> None:
+    out = tmp_path / "out.parquet"
+
+    def no_parts() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+
+    def no_table() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url, preexec_fn=no_parts) as process:
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert "storage_failed: " in said
+    assert "File too large. What was scored is kept: set this right, for instance by making room, and give the" in said
+    assert sorted(path.name for path in ledger_of(out).iterdir()) == ["lock", "manifest.json"]
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url, preexec_fn=no_table) as process:
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert "(File too large). All rows are scored, and kept: set this right, and the same command writes them" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "galaxies.parquet", "out.parquet.ledger", "undisturbed.parquet"
+    ]  # fmt: skip
+    calls = len(stand_in.calls)
+    # What is left to do needs no service.
+    assert score(catalogue, out, *CHUNKS, server="http://127.0.0.1:9").exit_code == 0
+    assert len(stand_in.calls) == calls
+    assert out.read_bytes() == undisturbed
+
+
+def test_parts_that_are_damaged_are_scored_again(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0099"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    ledger = ledger_of(out)
+    cut, turned, moved, empty = (ledger / f"part-{first:09d}.parquet" for first in (0, 10, 20, 30))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    data = bytearray(turned.read_bytes())
+    data[300] ^= 1
+    turned.write_bytes(data)
+    moved.write_bytes((ledger / "part-000000040.parquet").read_bytes())
+    empty.write_bytes(b"")
+    (ledger / "part-000000050.parquet.writing").write_bytes(b"half a part")
+    (ledger / "part-000000003.parquet").write_bytes((ledger / "part-000000040.parquet").read_bytes())
+    (ledger / "notes.txt").write_text("mine")
+    (tmp_path / ".out.parquet.123.unfinished").write_bytes(b"half a table")
+    stand_in.failing = set()
+    ended = score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url)
+    assert ended.exit_code == 0, ended.output
+    for path in (cut, turned, moved, empty, ledger / "part-000000003.parquet"):
+        assert f"{path} is damaged: its rows are scored again" in ended.stderr
+    again = [url(number) for first in (0, 10, 20, 30) for number in range(first, first + 5)]
+    assert {name for name, times in stand_in.asked.items() if times == 2} == {*again, url(99)}
+    assert out.read_bytes() == undisturbed
+    # What isn't the ledger's stays.
+    assert [path.name for path in ledger.iterdir()] == ["notes.txt"]
+    assert not (tmp_path / ".out.parquet.123.unfinished").exists()
+
+
+def test_a_part_that_is_lost_between_scoring_and_writing(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.parquet"
+
+    def lose(*_: object) -> None:
+        (ledger_of(out) / "part-000000010.parquet").write_bytes(b"")
+
+    monkeypatch.setattr("galaxytree.survey.check_place", lambda *_: None)
+    monkeypatch.setattr("galaxytree.survey_output.check_place", lose)
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "part-000000010.parquet can't be read any more" in ended.stderr
+    monkeypatch.undo()
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert Counter(stand_in.asked.values()) == {1: 95, 2: 5}
+
+
+def test_a_ledger_that_cannot_be_read_now_is_left_as_it_is(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0099"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    part = ledger_of(out) / "part-000000010.parquet"
+    part.unlink()
+    part.mkdir()
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "storage_failed" in ended.stderr
+    assert "Is a directory" in ended.stderr
+    assert len(parts_of(out)) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--where", "mag > 1"], "--where None, this call has 'mag > 1'"),
+        (["--limit", "50"], "--limit None, this call has 50"),
+        (["--detail", "full"], "--detail 'scores', this call has 'full'"),
+        (["--views", "8"], "--views None, this call has 8"),
+        (["--prefix", "gz_"], "--prefix '', this call has 'gz_'"),
+        (["--columns", "mag"], "--columns ['objid', 'url', 'mag'], this call has ['mag']"),
+        (["--chunk-rows", "6"], "--chunk-rows 5, this call has 6"),
+        (["--path-column", "url"], "images '--url-column url', this call has '--path-column url'"),
+    ],
+)
+def test_another_survey_is_refused(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0099"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    before = {path.name: path.read_bytes() for path in ledger_of(out).iterdir()}
+    calls = len(stand_in.calls)
+    ended = score(catalogue, out, *CHUNKS, "--retry-failed", *words, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "survey_differs: " in ended.stderr
+    assert said in ended.stderr
+    assert {path.name: path.read_bytes() for path in ledger_of(out).iterdir()} == before
+    assert len(stand_in.calls) == calls
+
+
+def test_another_catalogue_is_refused(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0099"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    begun = manifest_of(out)["survey"]["catalogue (sha256)"]
+    write_catalogue(catalogue, 101)
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert f"catalogue (sha256) '{begun}', this call has '" in ended.stderr
+
+
+def test_another_model_is_refused(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0099"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    stand_in.name, stand_in.network = "another", "f" * 64
+    ended = score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "model 'stand-in 2026.11.1', the service has 'another 2026.11.1'" in ended.stderr
+    assert f"network (sha256) '{'a' * 64}', the service has '{'f' * 64}'" in ended.stderr
+    assert read(out)["status"].to_pylist() == ["ok"] * 99 + ["error"]
+
+
+def test_a_network_that_changes_on_the_way_is_not_mixed_in(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.changes_after = len(stand_in.calls) + 6
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert f"network_changed: an answer came from the network {'e' * 64}, and the survey was begun with {'a' * 64}" in (
+        ended.stderr
+    )
+    assert not out.exists()
+    assert 4 <= len(parts_of(out)) <= 6
+    stand_in.changes_after = None
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed
+
+
+def test_a_catalogue_that_changes_on_the_way(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    was = catalogue.read_bytes()
+    hold(stand_in, 4)
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
+        wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+        catalogue.rename(tmp_path / "kept")
+        write_catalogue(catalogue, 100, more=["x"] * 100)
+        release(stand_in)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert "was changed while it was scored: nothing is written" in said
+    assert not out.exists()
+    catalogue.write_bytes(was)
+    calls = len(stand_in.calls)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert len(stand_in.calls) == calls
+    assert out.read_bytes() == undisturbed
+
+
+def test_two_at_once(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    hold(stand_in, 4)
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
+        wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+        ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+        assert ended.exit_code == 2
+        assert f"ledger_locked: another galaxytree works on this survey: it holds {ledger_of(out) / 'lock'}" in (
+            ended.stderr
+        )
+        release(stand_in)
+        process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0
+    assert read(out).num_rows == 100
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"format": 2}'])
+def test_a_manifest_that_is_none(stand_in: StandIn, catalogue: Path, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out.parquet"
+    ledger_of(out).mkdir()
+    (ledger_of(out) / "manifest.json").write_text(text)
+    ended = score(catalogue, out, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "ledger_unreadable: " in ended.stderr
+    assert f"remove {ledger_of(out)} to begin anew" in ended.stderr
+    assert (ledger_of(out) / "manifest.json").read_text() == text
+
+
+def test_a_ledger_that_cannot_be_made(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    ended = score(catalogue, tmp_path / "file" / "out.parquet", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "storage_failed: " in ended.stderr
+
+
+@pytest.mark.parametrize("step", ["Ledger.remove", "Ledger.note_output"])
+def test_the_last_steps_can_be_taken_again(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.parquet"
+    monkeypatch.setattr(f"galaxytree.ledger.{step}", killed)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 2
+    assert out.read_bytes() == undisturbed
+    monkeypatch.undo()
+    if step == "Ledger.remove":
+        # It had got half-way.
+        for part in parts_of(out)[:10]:
+            (ledger_of(out) / part).unlink()
+    ended = score(catalogue, out, *CHUNKS, server="http://127.0.0.1:9")
+    assert ended.exit_code == 0, ended.output
+    assert out.read_bytes() == undisturbed
+    assert not ledger_of(out).exists()
+
+
+def test_stopped_while_the_table_is_written(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.parquet"
+    monkeypatch.setattr("galaxytree.survey_output._metadata", lambda *_: signal.raise_signal(signal.SIGTERM))
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "stopped." in ended.stderr
+    assert not out.exists()
+    monkeypatch.undo()
+    assert score(catalogue, out, *CHUNKS, server="http://127.0.0.1:9").exit_code == 0
+    assert out.read_bytes() == undisturbed
