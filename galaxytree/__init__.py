@@ -20,21 +20,27 @@ from galaxytree.summary import summarise
 
 if TYPE_CHECKING:
     from galaxytree.client import (
+        AsyncClient,
         Client,
         EngineError,
         GalaxytreeError,
         ImageRefusedError,
+        NotFetchedError,
         ProblemError,
         RequestRefusedError,
+        Result,
         ServiceFailedError,
         TryLaterError,
         UnauthorizedError,
         UnexpectedAnswerError,
         UnreachableError,
+        UnreadableFileError,
+        to_table,
     )
 
 __all__ = [
     "Answer",
+    "AsyncClient",
     "Classification",
     "Client",
     "DecisionTree",
@@ -42,18 +48,22 @@ __all__ = [
     "GalaxytreeError",
     "ImageRefusedError",
     "InconsistentScoresError",
+    "NotFetchedError",
     "Problem",
     "ProblemError",
     "Question",
     "RequestRefusedError",
+    "Result",
     "ServiceFailedError",
     "TryLaterError",
     "UnauthorizedError",
     "UnexpectedAnswerError",
     "UnknownTreeError",
     "UnreachableError",
+    "UnreadableFileError",
     "load_tree",
     "summarise",
+    "to_table",
     "tree_names",
 ]
 

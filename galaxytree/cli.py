@@ -6,7 +6,7 @@ through those of ``galaxytree.engines``, so that a laptop needs neither FastAPI 
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal, NoReturn, Protocol
 
 import click
-import httpx
 
 from galaxytree.client import (
     DEFAULT_SERVER,
@@ -28,6 +27,7 @@ from galaxytree.client import (
 from galaxytree.decision_tree import END, DecisionTree, Question, UnknownTreeError, load_tree
 from galaxytree.predictions import UNCERTAINTY
 from galaxytree.schemas import AnswerScore, Classification
+from galaxytree.servers import check_addresses
 from galaxytree.summary import WARNING
 from galaxytree.views import VIEWS, Views
 
@@ -123,8 +123,8 @@ _json_option = click.option(
 )
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option(
-    "--server", default=DEFAULT_SERVER, envvar="GALAXYTREE_SERVER", show_default=True, show_envvar=True,
-    help="Address of the service.",
+    "--server", "servers", multiple=True, default=(DEFAULT_SERVER,), envvar="GALAXYTREE_SERVER", show_default=True,
+    show_envvar=True, help="Address of the service; give several and they share the work.",
 )  # fmt: skip
 @click.option(
     "--api-key", envvar="GALAXYTREE_API_KEY", show_envvar=True, metavar="KEY",
@@ -152,7 +152,7 @@ _json_option = click.option(
 def classify(  # noqa: PLR0913 (one parameter an option)
     images: tuple[Path, ...],
     *,
-    server: str,
+    servers: tuple[str, ...],
     api_key: str | None,
     timeout_seconds: float,
     local: bool,
@@ -161,7 +161,7 @@ def classify(  # noqa: PLR0913 (one parameter an option)
     as_json: bool,
 ) -> None:
     """Classify local images (JPEG or PNG), through a service or, with --local, in this process."""
-    engine: Engine = _local_engine() if local else _RemoteEngine(server, api_key, timeout_seconds)
+    engine: Engine = _local_engine() if local else _RemoteEngine(servers, api_key, timeout_seconds)
     failed = 0
     with closing(engine):
         for image in images:
@@ -187,15 +187,13 @@ def classify(  # noqa: PLR0913 (one parameter an option)
 
 
 class _RemoteEngine:
-    def __init__(self, server: str, api_key: str | None, timeout_seconds: float) -> None:
+    def __init__(self, servers: Sequence[str], api_key: str | None, timeout_seconds: float) -> None:
         try:
-            usable = httpx.URL(server).scheme in {"http", "https"} and httpx.URL(server).host
-        except httpx.InvalidURL:
-            usable = ""
-        if not usable:
-            msg = f"{server!r} is no address of a service: write it like {DEFAULT_SERVER}"
-            raise WrongCallError(msg)
-        self._client = Client(server, api_key, timeout_seconds)
+            check_addresses(servers)
+        except ValueError as error:
+            raise WrongCallError(str(error)) from error
+        # Whoever waits at a terminal is told at once, and can call again.
+        self._client = Client(servers, api_key, timeout_seconds, patience_seconds=0)
 
     def classify(self, data: bytes, *, full: bool, views: Views | None) -> Classification:
         return self._client.classify(data, detail="full" if full else "scores", views=views)

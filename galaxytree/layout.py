@@ -77,13 +77,25 @@ class Layout:
         return np.asarray(np.add.reduceat(rows, self.starts, axis=-1))
 
     def shares(self, evidence: Rows) -> Rows:
-        """Divide non-negative numbers by the sum of their question's, whatever their size; where all are 0, equally."""
+        """Divide non-negative numbers by the sum of their question's, whatever their size; where all are 0, equally.
+
+        What becomes of a row doesn't depend on the others, to the last bit.
+        """
         if evidence.size and np.maximum.reduce(evidence, axis=None) < _LARGE:
             sums = self.sums(evidence)
             if np.minimum.reduce(sums, axis=None) > _SMALL:
                 # As it nearly always is.
                 return np.asarray(evidence / sums[..., self.question_of])
-        return self._shares_of_any(evidence)
+        if evidence.ndim == 1 or len(evidence) < 2:
+            return self._shares_of_any(evidence)
+        # The longer way rounds otherwise: rows that need it take it by themselves.
+        usual = np.maximum.reduce(evidence, axis=-1) < _LARGE
+        usual[usual] = np.minimum.reduce(self.sums(evidence[usual]), axis=-1) > _SMALL
+        shares = np.empty_like(evidence)
+        shares[~usual] = self._shares_of_any(evidence[~usual])
+        if usual.any():
+            shares[usual] = self.shares(evidence[usual])
+        return shares
 
     def _shares_of_any(self, evidence: Rows) -> Rows:
         largest = np.maximum.reduceat(evidence, self.starts, axis=-1)

@@ -5,8 +5,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
+import httpx
+
 SHORTEST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
+
+
+def check_addresses(addresses: Sequence[str]) -> None:
+    """ValueError if one is no address of a service, or there is none."""
+    for address in addresses:
+        try:
+            usable = httpx.URL(address).scheme in {"http", "https"} and httpx.URL(address).host
+        except httpx.InvalidURL:
+            usable = ""
+        if not usable:
+            msg = f"{address!r} is no address of a service: write it like http://127.0.0.1:8000"
+            raise ValueError(msg)
+    if not addresses:
+        msg = "name at least one service"
+        raise ValueError(msg)
 
 
 @dataclass(eq=False)
@@ -44,13 +61,11 @@ class Servers:
     Raises
     ------
     ValueError
-        If there are none.
+        If there are none, or one is no address.
     """
 
     def __init__(self, addresses: Sequence[str], clock: Callable[[], float] = monotonic) -> None:
-        if not addresses:
-            msg = "name at least one service"
-            raise ValueError(msg)
+        check_addresses(addresses)
         self._all = [Server(address.rstrip("/")) for address in addresses]
         self._clock = clock
 

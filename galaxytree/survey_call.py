@@ -5,11 +5,10 @@ from importlib import import_module
 from itertools import islice
 from typing import Any
 
-import httpx
-
 from galaxytree.batch_calls import BatchCaller
-from galaxytree.client import DEFAULT_SERVER, GalaxytreeError, UnauthorizedError
+from galaxytree.client import GalaxytreeError, UnauthorizedError
 from galaxytree.cutouts import AngleUnitError, CutoutError
+from galaxytree.servers import check_addresses
 from galaxytree.service_engine import ServiceEngine
 from galaxytree.stopping import run_stoppable, stoppable
 from galaxytree.survey import Summary, conduct
@@ -104,8 +103,10 @@ def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], E
             msg = f"--engine ray needs packages that are not installed ({error.name}): pip install 'galaxytree[ray]'"
             raise EngineMissingError(msg) from error
         return lambda: ray.RayEngine(given["address"])
-    for server in given["servers"]:
-        _check_address(server)
+    try:
+        check_addresses(given["servers"])
+    except ValueError as error:
+        raise WrongOptionError(str(error)) from error
 
     def service() -> Engine:
         caller = BatchCaller(
@@ -117,13 +118,3 @@ def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], E
         return ServiceEngine(caller, given["concurrency"])
 
     return service
-
-
-def _check_address(server: str) -> None:
-    try:
-        usable = httpx.URL(server).scheme in {"http", "https"} and httpx.URL(server).host
-    except httpx.InvalidURL:
-        usable = ""
-    if not usable:
-        msg = f"{server!r} is no address of a service: write it like {DEFAULT_SERVER}"
-        raise WrongOptionError(msg)

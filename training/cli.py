@@ -27,6 +27,7 @@ from training.population import BalanceError
 from training.prepare import NothingToPrepareError, PrepareSettings, Report, prepare
 from training.processes import own_rank
 from training.quantise import QuantisationError, QuantiseSettings, quantise
+from training.rewrite import RewriteError, RewriteSettings, rewrite
 from training.runs import RunError
 from training.settings import DATA_FILE, TrainSettings
 from training.teach import TeachSettings, teach
@@ -205,6 +206,28 @@ def quantise_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
     )
 
 
+@main.command("rewrite")
+@click.argument("model", required=False, type=click.Path(path_type=Path), envvar="GALAXYTREE_REWRITE_MODEL")
+@options_of(RewriteSettings)
+def rewrite_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
+    """Write a model's files as export and quantise would today, from the files alone, and check that they say the same.
+
+    MODEL is the folder of model.onnx and card.json; the shipped model if none is named. Scores stay the same to the
+    last bit, and so the card's figures; its version, sums and provenance change.
+    """
+    settings = settings_from(RewriteSettings, given)
+    with _explaining():
+        card = rewrite(model or SHIPPED, _galaxies(settings.data), settings)
+    for name, sha256, provenance in (
+        ("model.onnx", card.sha256, card.provenance),
+        *([("model.int8.onnx", card.int8.sha256, card.int8.provenance)] if card.int8 else []),
+    ):
+        compared = provenance["rewritten"][-1]["against_before"]
+        shown = ", ".join(f"{output} {apart:.2g}" for output, apart in compared["largest_difference"].items())
+        click.echo(f"{card.name} {card.version}, {name}: sha256 {sha256}")
+        click.echo(f"largest differences to the file of before on {compared['images']} galaxies: {shown}")
+
+
 _EXPLAINED = (
     ArrayFileError,
     ExportError,
@@ -212,6 +235,7 @@ _EXPLAINED = (
     NothingToPrepareError,
     BalanceError,
     QuantisationError,
+    RewriteError,
     RunError,
     TargetsError,
     UnknownTreeError,

@@ -254,3 +254,16 @@ def checked_model(model: Path, galaxies: Galaxies, precision: Precision = "fp32"
         msg = f"{path} is not the file that its card describes (sha256 {sha256}); {again} it again"
         raise ModelFileError(msg)
     return card, path
+
+
+def hold_to_split(card: ModelCard, galaxies: Galaxies, data: Path) -> None:
+    """Refuse an array file whose validation split is not the one that a model was measured on, if it was on any.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    unseen = galaxies.where(galaxies.validation)
+    if card.metrics and card.metrics.get("validation_sha256") != split_sha256(unseen):
+        msg = f"{card.name} was measured on other galaxies than {data} sets aside; name its data with --data"
+        raise ModelFileError(msg)

@@ -19,6 +19,7 @@ from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.calibrate import calibrated, calibration_of
 from training.describe import ALSO_CITED, described, licence_of, limits_of, measured_on, provenance_of
+from training.even import even
 from training.lean import lean
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.predict import predict_onnx
@@ -168,6 +169,7 @@ def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, pat
     assert program is not None  # noqa: S101  (true of the exporter that `dynamo` chooses)
     graph = program.model_proto
     lean(graph)
+    even(graph)
     # The exporter notes where in the source each node comes from: of no use to whoever runs the file.
     for part in (
         graph,

@@ -18,7 +18,8 @@ from galaxytree.instructions import dot_product
 from galaxytree.options import Options
 from training.arrays import ArrayFileError, Galaxies
 from training.describe import figures_on
-from training.evaluate import ModelFileError, checked_model, split_sha256
+from training.evaluate import checked_model, hold_to_split
+from training.even import even
 from training.graph import Graph
 from training.int8 import Backbone, Seen, quantised
 from training.metrics import rmse
@@ -81,13 +82,13 @@ def quantise(model: Path, galaxies: Galaxies, settings: QuantiseSettings) -> Mod
         If what the two files say is apart by more than `MOST_APART`, or does not add up.
     """
     card, path = checked_model(model, galaxies)
+    hold_to_split(card, galaxies, settings.data)
     unseen = galaxies.where(galaxies.validation)
-    if card.metrics and card.metrics.get("validation_sha256") != split_sha256(unseen):
-        msg = f"{card.name} was measured on other galaxies than {settings.data} sets aside; name its data with --data"
-        raise ModelFileError(msg)
     calibrated_on, compared_on = _chosen(galaxies, settings)
     network = onnx.load(path)
     made = quantised(network, seen_in(network, _batches(galaxies, calibrated_on)))
+    # Of a file that was exported before `export` did so.
+    even(made)
     named = {each.key: each.value for each in network.metadata_props} | {"precision": "int8"}
     onnx.helper.set_model_props(made, named)
 

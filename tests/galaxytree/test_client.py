@@ -108,7 +108,7 @@ def oracle() -> Iterator[ThreadingHTTPServer]:
 
 def test_when_to_try_again_and_the_key(oracle: ThreadingHTTPServer) -> None:
     problem = Problem(type="urn:x", title="t", status=429, detail="d", code="overloaded").model_dump_json().encode()
-    with Client(f"http://127.0.0.1:{oracle.server_port}", api_key="sesame") as client:
+    with Client(f"http://127.0.0.1:{oracle.server_port}", api_key="sesame", patience_seconds=0) as client:
         for said, wait in (({"Retry-After": "3"}, 3.0), ({"Retry-After": "tomorrow"}, None), ({}, None)):
             oracle.says = (429, said, problem)  # type: ignore[attr-defined]
             with pytest.raises(TryLaterError) as busy:

@@ -4,6 +4,7 @@ import galaxytree
 
 NAMES = {
     "Answer",
+    "AsyncClient",
     "Classification",
     "Client",
     "DecisionTree",
@@ -11,18 +12,22 @@ NAMES = {
     "GalaxytreeError",
     "ImageRefusedError",
     "InconsistentScoresError",
+    "NotFetchedError",
     "Problem",
     "ProblemError",
     "Question",
     "RequestRefusedError",
+    "Result",
     "ServiceFailedError",
     "TryLaterError",
     "UnauthorizedError",
     "UnexpectedAnswerError",
     "UnknownTreeError",
     "UnreachableError",
+    "UnreadableFileError",
     "load_tree",
     "summarise",
+    "to_table",
     "tree_names",
 }
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -30,6 +31,7 @@ from training.calibrate import (
 )
 from training.coverage import INTERVALS, coverage
 from training.evaluate import evaluate, flagged_in
+from training.even import uneven
 from training.export import TOLERANCES, _write
 from training.networks.classifier import GalaxyClassifier, View, ViewClassifier
 from training.networks.error_bars import ASKED, RARE, ErrorBars
@@ -162,6 +164,12 @@ def test_the_model_file_gives_error_bars_and_the_flag(exported: Exported) -> Non
     assert uncertainty_95.shape == (2, 37)
     assert out_of_domain.shape == (2,)
     assert ((out_of_domain >= 0) & (out_of_domain <= 1)).all()
+
+
+def test_what_an_image_gets_does_not_depend_on_its_batch(exported: Exported) -> None:
+    model = onnx.load(exported.folder / "model.onnx")
+    assert "Log" in {node.op_type for node in model.graph.node}
+    assert uneven(model) == []
 
 
 def test_the_card_says_how_far_they_hold(exported: Exported) -> None:
