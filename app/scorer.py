@@ -1,14 +1,15 @@
 """Many images in this process, without a service: what a node of a cluster runs.
 
 Images are fetched, decoded and scored as the service does it, within the same limits and rules, by the same settings.
-While some are scored, others are being fetched.
+While some are scored, others are being fetched and decoded.
 """
 
 import asyncio
 import logging
-import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,9 +24,13 @@ from app.jobs import Job
 from app.loading import load_model
 from app.local import told_as_engine_errors
 from app.model_folder import ModelFolder
+from app.providers import CPU
 from app.settings import Settings
 from app.starting import start_of
-from galaxytree.client import EngineError
+from galaxytree.background import Background
+from galaxytree.client_errors import EngineError
+from galaxytree.image_files import Unread, read_image
+from galaxytree.in_process import GivenImage
 from galaxytree.views import Views
 
 Row = dict[str, Any]
@@ -35,16 +40,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Waiting:
-    """An image that is there, and waits to be scored."""
+    """An image that is decoded, and waits to be scored."""
 
     entry: Entry
-    row: asyncio.Future[Row]
+    frame: asyncio.Future[Frame]
 
 
 class Scorer:
     """Scores images with the model that the settings name (``GALAXYTREE_MODEL`` and so on). Threads may share one.
 
-    The network runs on one core; as many threads, or actors, as there are cores use them all.
+    On a CPU the network runs on one core; as many threads, or actors, as there are cores use them all.
 
     Raises
     ------
@@ -60,11 +65,11 @@ class Scorer:
             model = load_model(self._folder, choose(self._settings.device), start)
         self._most = start.batch_on(model.device.provider)
         self._engine = Engine(model, self._settings.max_image_pixels)
+        # A GPU is faster than one core decodes.
+        self._decoders = ThreadPoolExecutor(1 if model.device.provider == CPU else start.cores, "galaxytree decoder")
         # One loop for all calls, so that connections are kept from one to the next.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="galaxytree scorer", daemon=True)
-        self._thread.start()
-        self._fetcher: Fetcher = self._run(self._new_fetcher())
+        self._background = Background("galaxytree scorer")
+        self._fetcher = self._background.run(self._new_fetcher())
 
     async def _new_fetcher(self) -> Fetcher:
         return Fetcher.of(self._settings)
@@ -84,13 +89,13 @@ class Scorer:
             "network_sha256": self.network_sha256,
         }
 
-    def rows(self, images: Sequence[str | bytes], *, full: bool = False, views: Views | None = None) -> list[Row]:
+    def rows(self, images: Sequence[GivenImage], *, full: bool = False, views: Views | None = None) -> list[Row]:
         """Score images.
 
         Parameters
         ----------
         images
-            URLs, or the bytes of JPEGs or PNGs.
+            URLs, paths of files, or the bytes of JPEGs or PNGs; or why there is none.
         full
             Whether to give questions, path and summary beside the scores.
         views
@@ -109,30 +114,19 @@ class Scorer:
         """
         asked: Views = views or self._settings.views
         if asked > self._most:
-            msg = f"{asked} views of an image don't fit into a run of {self._most} (max_batch)"
+            msg = f"{asked} views of an image don't fit into a run of {self._most} (GALAXYTREE_MAX_BATCH)"
             raise EngineError(msg)
-        rows: list[Row] = self._run(self._rows(images, Job(b"", views=asked, full=full)))
-        return rows
+        return self._background.run(self._rows(images, Job(b"", views=asked, full=full)))
 
     def close(self) -> None:
-        """Let everything go."""
-        if self._loop.is_closed():
+        """Let everything go; once more changes nothing."""
+        if self._background.closed:
             return
-        self._run(self._fetcher.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._background.run(self._fetcher.close())
+        self._background.close()
+        self._decoders.shutdown()
 
-    def _run(self, doing: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 (whatever it returns)
-        future = asyncio.run_coroutine_threadsafe(doing, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            # As by Ctrl-C: nobody waits any more.
-            future.cancel()
-            raise
-
-    async def _rows(self, images: Sequence[str | bytes], job: Job) -> list[Row]:
+    async def _rows(self, images: Sequence[GivenImage], job: Job) -> list[Row]:
         rows: list[Row] = [{}] * len(images)
         places = iter(range(len(images)))
         waiting: asyncio.Queue[_Waiting] = asyncio.Queue()
@@ -151,20 +145,38 @@ class Scorer:
             scoring.cancel()
         return rows
 
-    async def _row(self, image: str | bytes, job: Job, waiting: asyncio.Queue[_Waiting]) -> Row:
+    async def _row(self, image: GivenImage, job: Job, waiting: asyncio.Queue[_Waiting]) -> Row:
         try:
-            data = await self._fetcher.fetch(image) if isinstance(image, str) else image
-            if len(data) > self._settings.max_image_bytes:
-                msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
-                raise PayloadTooLargeError(msg)
+            data = await self._bytes_of(image)
+            if isinstance(data, Unread):
+                return data.row
+            return _row_of(await self._frame(Entry(0, replace(job, data=data)), waiting))
         except ServiceError as error:
             return _failed(error)
-        one = _Waiting(Entry(0, replace(job, data=data)), asyncio.get_running_loop().create_future())
+        except Exception:  # noqa: BLE001 (whatever it is, it is one image's and costs no other)
+            _log.exception("unexpected error at an image of a batch")
+            return _failed(InternalError())
+
+    async def _bytes_of(self, image: GivenImage) -> bytes | Unread:
+        if isinstance(image, str):
+            return await self._fetcher.fetch(image)
+        data = await asyncio.to_thread(read_image, image) if isinstance(image, Path) else image
+        if isinstance(data, bytes) and len(data) > self._settings.max_image_bytes:
+            msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
+            raise PayloadTooLargeError(msg)
+        return data
+
+    async def _frame(self, entry: Entry, waiting: asyncio.Queue[_Waiting]) -> Frame:
+        loop = asyncio.get_running_loop()
+        told = await loop.run_in_executor(self._decoders, decode, self._engine, [entry])
+        if told:
+            return told[0]
+        one = _Waiting(entry, loop.create_future())
         waiting.put_nowait(one)
-        return await one.row
+        return await one.frame
 
     async def _score(self, waiting: asyncio.Queue[_Waiting]) -> None:
-        """Score what has come, as many at a time as there may be in a run."""
+        """Score what is decoded, as many at a time as there may be in a run."""
         while True:
             together = [await waiting.get()]
             most = self._most // together[0].entry.job.views
@@ -173,18 +185,13 @@ class Scorer:
             for number, one in enumerate(together):
                 one.entry.number = number
             try:
-                frames = await asyncio.to_thread(self._frames, [one.entry for one in together])
+                frames = await asyncio.to_thread(score, self._engine, [one.entry for one in together])
             except Exception as error:  # noqa: BLE001 (whatever it is, those who wait are to hear of it)
                 for one in together:
-                    one.row.set_exception(error)
+                    one.frame.set_exception(error)
                 continue
             for frame in frames:
-                row = together[frame.number].row
-                if not row.done():
-                    row.set_result(_row_of(frame))
-
-    def _frames(self, entries: Sequence[Entry]) -> list[Frame]:
-        return decode(self._engine, entries) + score(self._engine, entries)
+                together[frame.number].frame.set_result(frame)
 
 
 def _failed(error: ServiceError) -> Row:

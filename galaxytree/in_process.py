@@ -1,12 +1,19 @@
 """Scoring in this process, as installed packages offer it: the entry point ``many`` of ``galaxytree.engines``."""
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
-from galaxytree.client import EngineError
+from galaxytree.client_errors import EngineError
+from galaxytree.image_files import Unread
 from galaxytree.views import Views
+
+GivenImage = str | bytes | Path | Unread
+"""An image: a URL, its bytes, a file; or why there is none."""
 
 _NAME = "many"
 _EXTRA = "pip install 'galaxytree[serve]'"
@@ -19,8 +26,8 @@ class Scores(Protocol):
         """Return what ``GET /model`` says of the network."""
         ...
 
-    def rows(self, images: Sequence[str | bytes], *, full: bool = False, views: Views | None = None) -> list[Any]:
-        """Score URLs, or the bytes of images; one row each, as ``POST /classify/batch`` has its results."""
+    def rows(self, images: Sequence[GivenImage], *, full: bool = False, views: Views | None = None) -> list[Any]:
+        """Score images; one row each, as ``POST /classify/batch`` has its results."""
         ...
 
     def close(self) -> None:
@@ -48,7 +55,16 @@ def new_scorer() -> Scores:
     return scorer
 
 
-@lru_cache(maxsize=1)
 def the_scorer() -> Scores:
     """Return the one of this process; the first call loads the model, see `new_scorer`."""
+    with _loading:
+        return _scorer_of(os.getpid())
+
+
+_loading = Lock()
+
+
+@lru_cache(maxsize=1)
+def _scorer_of(_process: int) -> Scores:
+    # A process that was forked has none of the threads of the one that it comes from.
     return new_scorer()
