@@ -32,10 +32,13 @@ def connect(address: str | None) -> None:
         with _undisturbed():
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RuntimeError, ValueError) as error:
-        msg = f"there is no Ray cluster at {address or 'this machine'}: {(str(error) or repr(error)).splitlines()[0]}"
+        why = getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
+        msg = f"there is no Ray cluster at {address or 'this machine'}: {why}"
         raise EngineError(msg) from error
-    # Ray tells of nodes that die on standard output, which is the survey's. There is no other way to have it quiet.
+    # Ray tells of nodes that die on standard output, which is the survey's. There is no other way to have it quiet,
+    # nor to keep a survey that was stopped from connecting again by itself.
     ray._private.worker._worker_logs_enabled = False  # noqa: SLF001
+    ray._private.auto_init_hook.enable_auto_connect = False  # noqa: SLF001
 
 
 def _check(address: str | None) -> None:

@@ -32,7 +32,7 @@ WINDOW_CHUNKS = 4096
 NODES_SECONDS = 60.0
 """How long a survey waits for other nodes to say which model they have once one has; they may be at other work."""
 
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 1.0
 """How long a survey that is stopped waits for what is in work to end."""
 
 _FIRST, _PLACE, _IMAGE, _NETWORK = "first", "place", "image", "network"
