@@ -120,6 +120,6 @@ def reason(error: BaseException) -> str:
         if isinstance(last, GalaxytreeError):
             return str(last)
     lines = str(last).strip().splitlines() or [""]
-    if isinstance(last, ImportError | RuntimeError) and "import" in str(last):
+    if isinstance(last, ImportError) or "failed to import" in str(last):
         return f"{lines[0]} (it needs pip install 'galaxytree[ray]')"
     return f"{type(last).__name__}: {lines[0]}"

@@ -58,7 +58,9 @@ class RayEngine:
         if self._begun:
             connect(address or os.environ.get("RAY_ADDRESS") or None)
         # Rows are counted where they are kept, and what goes wrong is said there.
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.raise_original_map_exception = True
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         self._kind = kind_of(ray.cluster_resources())
         self._slot = {"num_gpus": 1} if self._kind == "GPU" else {"num_cpus": 1}

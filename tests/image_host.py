@@ -77,8 +77,8 @@ class ImageHost:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for transport in tuple(self.open):
             transport.abort()
-        while self.open:
-            await asyncio.sleep(0)
+        # As often as it takes for the transports to hear of it.
+        await asyncio.sleep(0.01)
 
     def answer(self, path: str, connection: "_Connection") -> None:
         self.asked[path] += 1

@@ -1,11 +1,10 @@
 """A survey on a Ray cluster of two nodes, one of which dies on the way, gives the table that a service gives.
 
-Slow, since Ray takes its time to start, to notice that a node is gone and to do its work again: it is what the engine is
-for, and nothing less than two real nodes shows it.
+Slow, since Ray takes its time to start, to notice that a node is gone and to do its work again: it is what the engine
+is for, and nothing less than two real nodes shows it.
 """
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -22,10 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from galaxytree.client_errors import EngineError, UnexpectedAnswerError
+from galaxytree.in_process import new_scorer
 from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, ModelFacts, Scored
 from tests.galaxies import jpeg
-from tests.galaxytree.survey.calls import ledger_of, parts_of, read, score
+from tests.galaxytree.survey.calls import ledger_of, parts_of, score
 from tests.image_host import ImageHost, image_host
 from tests.servers import Process, environment, serving, wait_for
 from tests.tiny_model import write_model
@@ -50,6 +50,9 @@ CHUNKS = 24
 ROWS = ROWS_A_CHUNK * CHUNKS
 HELD = range(80, 160)
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+# A dead node is noticed sooner than Ray has it.
+HEALTH = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,9 @@ def nodes(models: dict[str, Path]) -> Iterator[Nodes]:
     def plain(model: str) -> dict[str, Any]:
         return {**common, "env_vars": {"GALAXYTREE_MODEL": str(models[model]), "GALAXYTREE_DEVICE": "cpu"}}
 
-    cluster = Cluster(initialize_head=True, head_node_args={**plain("tiny"), "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**plain("tiny"), "include_dashboard": False, "_system_config": HEALTH}
+    )
     try:
         second = cluster.add_node(**plain("other"))
         cluster.wait_for_nodes()
@@ -105,6 +110,7 @@ def settings(models: dict[str, Path], images: ImageHost, monkeypatch: pytest.Mon
     found = {"model": str(models["tiny"]), "fetch_hosts": images.hosts, "device": "cpu", "fetch_tries": "1"}
     for name, value in found.items():
         monkeypatch.setenv(f"GALAXYTREE_{name.upper()}", value)
+    monkeypatch.setattr(ray_engine, "the_scorer", new_scorer)
     return found
 
 
@@ -184,8 +190,38 @@ def test_stopped_and_gone_on_with(
     assert len({number // ROWS_A_CHUNK for number in again}) == CHUNKS - done
 
 
+async def everything(engine: RayEngine, chunks: list[Chunk], asking: Asking) -> list[Scored]:
+    async with aclosing(engine.score(iter(chunks), asking)) as answers:
+        return [scored async for scored in answers]
+
+
+def test_a_session_of_ray_that_was_there_stays_and_a_node_s_reason_is_told(
+    nodes: Nodes, images: ImageHost, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GALAXYTREE_MAX_BATCH", "4")
+    assert settings["device"] == "cpu"
+    ray.init(nodes.address, log_to_driver=False, logging_level="CRITICAL")
+
+    async def survey() -> None:
+        engine = RayEngine()
+        facts = await engine.model()
+        asking = Asking(schema=facts.schema(full=False), files=False, detail="scores", views=8)
+        with pytest.raises(EngineError, match=r"the cluster can't go on: 8 views .* a run of 4"):
+            await everything(engine, [Chunk(0, [f"{images.url}/galaxy/1"])], asking)
+        await engine.aclose()
+        engine._kind = "GPU"
+        with pytest.raises(EngineError, match="no node of the cluster has a GPU"):
+            await engine.model()
+
+    try:
+        asyncio.run(survey())
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
 def test_a_node_that_dies_costs_no_row(
-    nodes: Nodes, images: ImageHost, service: Process, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    nodes: Nodes, images: ImageHost, service: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = urls_of(images)
     monkeypatch.setattr(ray_engine, "WINDOW_CHUNKS", 20)
@@ -213,9 +249,9 @@ def test_a_node_that_dies_costs_no_row(
             await engine.aclose()
 
     facts = asyncio.run(survey())
-    with pytest.raises(RuntimeError):
-        ray.nodes()
+    assert not ray.is_initialized()
     assert sorted(found) == list(range(0, ROWS, ROWS_A_CHUNK))
+    assert any(images.asked[path_of(number)] > 1 for number in HELD), "what the dead node had in work is done again"
     assert {one.network for one in found.values()} == {facts.network}
     table = pa.concat_tables([found[first].table for first in sorted(found)])
     assert httpx.get(f"{service.url}/model").json()["network_sha256"] == facts.network
@@ -302,3 +338,41 @@ def test_why_something_failed_is_a_line() -> None:
     assert ray_cluster.reason(ValueError("one\ntwo")) == "ValueError: one"
     assert ray_cluster.reason(ValueError()) == "ValueError: "
     assert "pip install 'galaxytree[ray]'" in ray_cluster.reason(ModuleNotFoundError("No module named 'app'"))
+
+
+class Cut:
+    """What Ray Data might make of a data set: its tables are cut, joined, or lost."""
+
+    def __init__(self, tables: list[pa.Table]) -> None:
+        self.tables = tables
+
+    def map_batches(self, actor: type[Actor], *, fn_constructor_args: tuple[Any, ...], **_options: Any) -> "Cut":  # noqa: ANN401
+        one = actor(*fn_constructor_args)
+        return Cut([one(table) for table in self.tables])
+
+    def iter_batches(self, **_options: Any) -> Iterator[pa.Table]:  # noqa: ANN401
+        whole = pa.concat_tables(self.tables)
+        return iter([whole.slice(3, 5), whole.slice(0, 3), *([] if whole.num_rows == 9 else [whole.slice(8)])])
+
+
+def test_tables_that_are_cut_and_joined_are_put_together_and_none_is_lost(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert settings["device"] == "cpu"
+    for number in range(4):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(number, size=64))
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
+    monkeypatch.setattr(ray.data, "from_arrow", Cut)
+    asking = Asking(schema=ModelFacts.of(ray_engine._facts()).schema(full=False), files=True, detail="scores", views=1)
+    paths = [str(tmp_path / f"{number}.jpg") for number in range(4)]
+
+    def found(last: int) -> list[Scored]:
+        chunks = [Chunk(0, paths), Chunk(4, paths[::-1]), Chunk(8, paths[:last])]
+        return asyncio.run(everything(RayEngine(), chunks, asking))
+
+    scored = {one.first: one.table["Class1.1"].to_pylist() for one in found(2)}
+    assert scored == {0: scored[0], 4: scored[0][::-1], 8: scored[0][:2]}
+    assert len(set(scored[0])) == 4
+    with pytest.raises(EngineError, match="no answers for 1 rows"):
+        found(1)
