@@ -133,12 +133,14 @@ class RayEngine:
         """Yield the answers for chunks as they come."""
         missing = {chunk.first: len(chunk.images) for chunk in chunks}
         parts: dict[int, list[pa.Table]] = {}
+        slots = int(ray.cluster_resources()[self._kind])
         scored = ray.data.from_arrow([_block(chunk) for chunk in chunks]).map_batches(
             Actor,
             fn_constructor_args=(asking.files, asking.detail, asking.views),
             batch_size=None,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=int(ray.cluster_resources()[self._kind])),
+            # At least one, so that one whose node is gone finds room when others have nothing left to do.
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=slots, initial_size=slots),
             runtime_env=self._environment,
             **self._slot,
         )

@@ -108,6 +108,8 @@ def nodes(models: dict[str, Path]) -> Iterator[Nodes]:
 def settings(models: dict[str, Path], images: ImageHost, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Set what the nodes, and a service, are to run."""
     found = {"model": str(models["tiny"]), "fetch_hosts": images.hosts, "device": "cpu", "fetch_tries": "1"}
+    # What is held back is waited for.
+    found |= {"fetch_first_byte_timeout_seconds": "60", "fetch_timeout_seconds": "60"}
     for name, value in found.items():
         monkeypatch.setenv(f"GALAXYTREE_{name.upper()}", value)
     monkeypatch.setattr(ray_engine, "the_scorer", new_scorer)
