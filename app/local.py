@@ -1,5 +1,8 @@
 """Classifying in this process, without a service: ``galaxytree classify --local``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pydantic import ValidationError
 
 from app.devices import choose
@@ -17,6 +20,20 @@ from galaxytree.schemas import Classification
 from galaxytree.views import MOST_VIEWS, Views
 
 
+@contextmanager
+def told_as_engine_errors() -> Iterator[None]:
+    """Raise EngineError, with a sentence that says what to do, if the settings are wrong or the model is refused."""
+    try:
+        yield
+    except StartRefusedError as error:
+        raise EngineError(str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        msg = f"{name}: {first['msg']}"
+        raise EngineError(msg) from error
+
+
 class LocalEngine:
     """Classifies images the way the service does, with the service's settings (``GALAXYTREE_MODEL`` and so on).
 
@@ -27,19 +44,12 @@ class LocalEngine:
     """
 
     def __init__(self) -> None:
-        try:
+        with told_as_engine_errors():
             # Nobody else is about: one image at a time, with all of its views.
             self._settings = Settings(max_batch=MOST_VIEWS, queue_images=MOST_VIEWS)
             folder, device = ModelFolder.open(self._settings.model), choose(self._settings.device)
             model = load_model(folder, device, start_of(self._settings))
             self._engine = Engine(model, self._settings.max_image_pixels)
-        except StartRefusedError as error:
-            raise EngineError(str(error)) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            msg = f"{name}: {first['msg']}"
-            raise EngineError(msg) from error
 
     def classify(self, data: bytes, *, full: bool = True, views: Views | None = None) -> Classification:
         """Classify one image.

@@ -56,10 +56,11 @@ class Background:
         """Whether nothing can be run any more."""
         return self._loop.is_closed()
 
-    def close(self, last: Coroutine[Any, Any, object]) -> None:
-        """Cancel what still runs, do a last thing, and end the thread; once more changes nothing."""
+    def close(self, last: Coroutine[Any, Any, object] | None = None) -> None:
+        """Cancel what still runs, do a last thing if there is one, and end the thread; once more changes nothing."""
         if self.closed:
-            last.close()
+            if last is not None:
+                last.close()
             return
         self.run(_end_with(last))
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -67,10 +68,11 @@ class Background:
         self._loop.close()
 
 
-async def _end_with(last: Coroutine[Any, Any, object]) -> None:
+async def _end_with(last: Coroutine[Any, Any, object] | None) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await last
+    if last is not None:
+        await last
     await asyncio.get_running_loop().shutdown_default_executor()

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from galaxytree.batch_calls import BatchAnswer, BatchCaller, ImageItem, UrlItem
-from galaxytree.score_table import ERROR, score_rows
+from galaxytree.groups import CALL_BYTES
+from galaxytree.image_files import Unread, read_image
+from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, ModelFacts, Scored
 
 DEFAULT_CONCURRENCY = 4
@@ -17,12 +18,6 @@ DEFAULT_CONCURRENCY = 4
 
 STRAGGLING = 8
 """So many times as many chunks may be in flight: an image whose host stalls holds up its chunk, and not the survey."""
-
-UPLOAD_BYTES = 4 << 20
-"""About how many bytes of files are sent in one call."""
-
-MAX_FILE_BYTES = 64 << 20
-"""Larger files are no images that any service takes; they are not read."""
 
 
 class ServiceEngine:
@@ -92,9 +87,7 @@ class ServiceEngine:
                 answered = iter(answer.rows)
                 if answer.network != self._network:
                     network = answer.network
-            rows += [
-                next(answered) if isinstance(one, ImageItem) else {"status": ERROR, "error": vars(one)} for one in group
-            ]
+            rows += [next(answered) if isinstance(one, ImageItem) else one.row for one in group]
         return rows, network
 
     async def _ask(
@@ -164,36 +157,16 @@ class _Flight:
         await asyncio.gather(*self._left, return_exceptions=True)
 
 
-@dataclass(frozen=True)
-class _Unread:
-    """Why a file is no image that could be sent."""
-
-    code: str
-    detail: str
-
-
-def _groups(paths: Sequence[str]) -> Iterator[list[ImageItem | _Unread]]:
+def _groups(paths: Sequence[str]) -> Iterator[list[ImageItem | Unread]]:
     """Read files, and yield as many as are sent together."""
-    group: list[ImageItem | _Unread] = []
+    group: list[ImageItem | Unread] = []
     size = 0
-    for path in paths:
-        one = _read(Path(path))
-        group.append(one)
-        size += len(one.data) if isinstance(one, ImageItem) else 0
-        if size >= UPLOAD_BYTES:
+    for path in map(Path, paths):
+        read = read_image(path)
+        group.append(read if isinstance(read, Unread) else ImageItem(read, path.name))
+        size += 0 if isinstance(read, Unread) else len(read)
+        if size >= CALL_BYTES:
             yield group
             group, size = [], 0
     if group:
         yield group
-
-
-def _read(path: Path) -> ImageItem | _Unread:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        # ValueError: a name that no file can have.
-        return _Unread("unreadable_file", f"{getattr(error, 'strerror', None) or error}")
-    if len(data) > MAX_FILE_BYTES:
-        return _Unread("payload_too_large", f"The file has more than {MAX_FILE_BYTES:,} bytes.")
-    return ImageItem(data, path.name)

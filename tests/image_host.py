@@ -66,6 +66,7 @@ class ImageHost:
     async def _serve(self) -> None:
         self._stopped = self._loop.create_future()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.open: set[asyncio.Transport] = set()
         server = await self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
@@ -74,6 +75,10 @@ class ImageHost:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for transport in tuple(self.open):
+            transport.abort()
+        # As often as it takes for the transports to hear of it.
+        await asyncio.sleep(0.01)
 
     def answer(self, path: str, connection: "_Connection") -> None:
         self.asked[path] += 1
@@ -106,8 +111,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._host.open.add(transport)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        if self._transport is not None:
+            self._host.open.discard(self._transport)
         self._transport = None
         self._host.lost += self.holding
 

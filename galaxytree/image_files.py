@@ -1,0 +1,40 @@
+"""Files of images on this machine, read to be sent or scored: within bytes, and what can't be read is told."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+MAX_FILE_BYTES = 64 << 20
+"""Larger files are no images that any service takes; they are not read."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Why a file is no image that could be sent.
+
+    Attributes
+    ----------
+    code, detail
+        As problems have them.
+    """
+
+    code: str
+    detail: str
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The result of an image that is not there, as ``POST /classify/batch`` has results."""
+        return {"status": "error", "error": asdict(self)}
+
+
+def read_image(path: Path) -> bytes | Unread:
+    """Return the bytes of a file, or why there are none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        # ValueError: a name that no file can have.
+        return Unread("unreadable_file", f"{getattr(error, 'strerror', None) or error}")
+    if len(data) > MAX_FILE_BYTES:
+        return Unread("payload_too_large", f"The file has more than {MAX_FILE_BYTES:,} bytes.")
+    return data
