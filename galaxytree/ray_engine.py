@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from galaxytree.client_errors import EngineError, UnexpectedAnswerError
 from galaxytree.in_process import new_scorer, the_scorer
-from galaxytree.ray_cluster import connect, kind_of, name_of, reason, same, settings
+from galaxytree.ray_cluster import OWN, connect, kind_of, name_of, reason, same, settings
 from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, Detail, ModelFacts, Scored
 from galaxytree.views import Views
@@ -45,8 +45,8 @@ class RayEngine:
     Parameters
     ----------
     address : str or None
-        The cluster's, ``HOST:PORT``; without one that of ``RAY_ADDRESS``, or the cluster that runs on this machine, or
-        one that is started here, and ended with the engine.
+        The cluster's, ``HOST:PORT``, or ``auto`` for the one that runs on this machine; without it that of
+        ``RAY_ADDRESS``, or one that is started here, and ended with the engine.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class RayEngine:
     def __init__(self, address: str | None = None) -> None:
         self._begun = not ray.is_initialized()
         if self._begun:
-            connect(address or os.environ.get("RAY_ADDRESS") or None)
+            connect(address or os.environ.get("RAY_ADDRESS") or OWN)
         # Rows are counted where they are kept, and what goes wrong is said there.
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
