@@ -18,6 +18,9 @@ from galaxytree.survey_engine import ModelFacts
 CONNECT_SECONDS = 10.0
 """How long the cluster's address may take to take a connection."""
 
+OWN = "local"
+"""The address at which Ray starts a cluster of this machine; without any it would join one that others run here."""
+
 _OWN = ("GALAXYTREE_SCORE_", "GALAXYTREE_SERVER", "GALAXYTREE_API_KEY")
 """Variables that are none of the nodes' business."""
 
@@ -25,15 +28,16 @@ _QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
 """What Ray is set to as it starts, if nobody sets it otherwise: nothing but what the survey says is to be read."""
 
 
-def connect(address: str | None) -> None:
+def connect(address: str) -> None:
     """Connect to a cluster, or start one; EngineError if there is none at the address."""
     try:
         _check(address)
         with _undisturbed():
-            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
+            own: dict[str, Any] = {"include_dashboard": False} if address == OWN else {}
+            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or (str(error) or repr(error)).splitlines()[0]
-        msg = f"there is no Ray cluster at {address or 'this machine'}: {why}"
+        msg = f"there is no Ray cluster at {address}: {why}"
         raise EngineError(msg) from error
     # Ray tells of nodes that die on standard output, which is the survey's. There is no other way to have it quiet,
     # nor to keep a survey that was stopped from connecting again by itself.
@@ -41,11 +45,11 @@ def connect(address: str | None) -> None:
     ray._private.auto_init_hook.enable_auto_connect = False  # noqa: SLF001
 
 
-def _check(address: str | None) -> None:
+def _check(address: str) -> None:
     """Raise OSError or ValueError if nothing can be at an address: Ray itself tries for minutes, and says so."""
-    if address in {None, "auto", "local"}:
+    if address in {"auto", OWN}:
         return
-    host, _, port = str(address).rpartition(":")
+    host, _, port = address.rpartition(":")
     if "://" in host or not host or not port.isdecimal():
         msg = "an address is HOST:PORT, as `ray start --head` shows it; run the survey on a machine of the cluster"
         raise ValueError(msg)

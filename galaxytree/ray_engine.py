@@ -8,11 +8,12 @@ needs to be shared, and a survey that was stopped goes on in the same way.
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import ray
@@ -21,7 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from galaxytree.client_errors import EngineError, UnexpectedAnswerError
 from galaxytree.in_process import new_scorer, the_scorer
-from galaxytree.ray_cluster import connect, kind_of, name_of, reason, same, settings
+from galaxytree.ray_cluster import OWN, connect, kind_of, name_of, reason, same, settings
 from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, Detail, ModelFacts, Scored
 from galaxytree.views import Views
@@ -44,8 +45,8 @@ class RayEngine:
     Parameters
     ----------
     address : str or None
-        The cluster's, ``HOST:PORT``; without one that of ``RAY_ADDRESS``, or the cluster that runs on this machine, or
-        one that is started here, and ended with the engine.
+        The cluster's, ``HOST:PORT``, or ``auto`` for the one that runs on this machine; without it that of
+        ``RAY_ADDRESS``, or one that is started here, and ended with the engine.
 
     Raises
     ------
@@ -56,7 +57,7 @@ class RayEngine:
     def __init__(self, address: str | None = None) -> None:
         self._begun = not ray.is_initialized()
         if self._begun:
-            connect(address or os.environ.get("RAY_ADDRESS") or None)
+            connect(address or os.environ.get("RAY_ADDRESS") or OWN)
         # Rows are counted where they are kept, and what goes wrong is said there.
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
@@ -117,6 +118,7 @@ class RayEngine:
         try:
             while window := await loop.run_in_executor(thread, lambda: list(islice(chunks, WINDOW_CHUNKS))):
                 answers = self._answers(window, asking)
+                Leaving.asked.clear()
                 try:
                     while (scored := await loop.run_in_executor(thread, next, answers, None)) is not None:
                         yield scored
@@ -124,6 +126,7 @@ class RayEngine:
                     msg = f"the cluster can't go on: {reason(error)}"
                     raise EngineError(msg) from error
                 finally:
+                    Leaving.asked.set()
                     # In the thread that it runs in, after its step, which may take as long as an image takes to come.
                     await asyncio.wait([loop.run_in_executor(thread, answers.close)], timeout=CLOSE_SECONDS)
         finally:
@@ -134,7 +137,7 @@ class RayEngine:
         missing = {chunk.first: len(chunk.images) for chunk in chunks}
         parts: dict[int, list[pa.Table]] = {}
         slots = int(ray.cluster_resources()[self._kind])
-        scored = ray.data.from_arrow([_block(chunk) for chunk in chunks]).map_batches(
+        scored = ray.data.from_blocks([_block(chunk) for chunk in chunks]).map_batches(
             Actor,
             fn_constructor_args=(asking.files, asking.detail, asking.views),
             batch_size=None,
@@ -144,6 +147,8 @@ class RayEngine:
             runtime_env=self._environment,
             **self._slot,
         )
+        # Of this one alone: others of this process are not to end with it.
+        scored.context.custom_execution_callback_classes = [Leaving]
         for table in scored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             # Ray may cut and join tables as it likes.
             for first in table[_FIRST].unique().to_pylist():
@@ -161,6 +166,36 @@ class RayEngine:
         """Leave the cluster; one that was started here ends."""
         if self._begun:
             await asyncio.to_thread(ray.shutdown)
+
+
+class Leaving:
+    """Ends what Ray Data executes when nobody waits for it any more; Ray Data calls it at each step that it takes.
+
+    Else whoever waits for an answer waits until there is one, and what is executed outlives the connection to its
+    cluster, which it then misses: it joins another, or ends the process.
+
+    Attributes
+    ----------
+    asked
+        Set for it to end.
+    """
+
+    asked: ClassVar[threading.Event] = threading.Event()
+
+    def before_execution_starts(self, executor: Any) -> None:  # noqa: ANN401 (Ray Data's)
+        """Nothing is to be done."""
+
+    def on_execution_step(self, _executor: Any) -> None:  # noqa: ANN401 (Ray Data's)
+        """Raise EngineError if it is to end."""
+        if self.asked.is_set():
+            msg = "the survey was stopped"
+            raise EngineError(msg)
+
+    def after_execution_succeeds(self, executor: Any) -> None:  # noqa: ANN401 (Ray Data's)
+        """Nothing is to be done."""
+
+    def after_execution_fails(self, executor: Any, error: Exception) -> None:  # noqa: ANN401 (Ray Data's)
+        """Nothing is to be done."""
 
 
 def as_asked(table: pa.Table, asking: Asking) -> pa.Table:

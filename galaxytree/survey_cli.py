@@ -100,7 +100,11 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     "--engine", "engine_name", type=click.Choice(["service", "ray"]), default="service",
     help="What scores: a service, or a Ray cluster that runs the network itself.",
 )  # fmt: skip
-@_option("--address", metavar="ADDRESS", help="Of the Ray cluster, for --engine ray. [default: one of its own]")
+@_option(
+    "--address",
+    metavar="ADDRESS",
+    help="Of the Ray cluster, for --engine ray. [default: RAY_ADDRESS, or one of its own]",
+)
 @_option(
     "--concurrency", type=_COUNT, default=4, metavar="CHUNKS",
     help="So many chunks' worth of rows are asked for at a time; what was, when all is stopped, is scored again.",

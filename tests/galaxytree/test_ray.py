@@ -8,6 +8,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -222,6 +223,43 @@ def test_a_session_of_ray_that_was_there_stays_and_a_node_s_reason_is_told(
         ray.shutdown()
 
 
+def test_stopped_while_the_cluster_has_no_room(nodes: Nodes, images: ImageHost, settings: dict[str, str]) -> None:
+    assert settings["device"] == "cpu"
+    taken: list[Any] = []
+
+    async def survey() -> None:
+        engine = RayEngine(nodes.address)
+        try:
+            facts = await engine.model()
+            asking = Asking(schema=facts.schema(full=False), files=False, detail="scores", views=1)
+            taken.extend(Other.remote() for _ in range(2))
+            await asyncio.gather(*(one.is_here.remote() for one in taken))
+            task = asyncio.create_task(everything(engine, [Chunk(0, [f"{images.url}/galaxy/1"])], asking))
+            await asyncio.to_thread(wait_for, executing, "Ray Data to look for room")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            # What still ran without its cluster would join another, or end the process.
+            await asyncio.to_thread(wait_for, lambda: not executing(), "Ray Data to end")
+        finally:
+            await engine.aclose()
+
+    asyncio.run(survey())
+    assert not ray.is_initialized()
+
+
+@ray.remote(num_cpus=1)
+class Other:
+    """Others' work, which takes a core."""
+
+    def is_here(self) -> bool:
+        return True
+
+
+def executing() -> bool:
+    return any(thread.name.startswith("StreamingExecutor") for thread in threading.enumerate())
+
+
 def test_a_node_that_dies_costs_no_row(
     nodes: Nodes, images: ImageHost, service: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,6 +385,7 @@ class Cut:
 
     def __init__(self, tables: list[pa.Table]) -> None:
         self.tables = tables
+        self.context = ray.data.DataContext()
 
     def map_batches(self, actor: type[Actor], *, fn_constructor_args: tuple[Any, ...], **_options: Any) -> "Cut":  # noqa: ANN401
         one = actor(*fn_constructor_args)
@@ -365,7 +404,7 @@ def test_tables_that_are_cut_and_joined_are_put_together_and_none_is_lost(
         (tmp_path / f"{number}.jpg").write_bytes(jpeg(number, size=64))
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 1.0})
-    monkeypatch.setattr(ray.data, "from_arrow", Cut)
+    monkeypatch.setattr(ray.data, "from_blocks", Cut)
     asking = Asking(schema=ModelFacts.of(ray_engine._facts()).schema(full=False), files=True, detail="scores", views=1)
     paths = [str(tmp_path / f"{number}.jpg") for number in range(4)]
 
