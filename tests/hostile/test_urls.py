@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 from contextlib import AsyncExitStack
 
 import pytest
@@ -310,6 +311,30 @@ def test_the_limit_on_bytes_is_exact(chunked: bool) -> None:  # noqa: FBT001 (a 
         async with host(answers) as one, fetching(one.entry, max_image_bytes=50_000) as fetcher:
             assert await outcome(fetcher, one.url()) == bytes(50_000)
             assert isinstance(await outcome(fetcher, one.url()), PayloadTooLargeError)
+
+    run(test())
+
+
+def test_a_body_in_tiny_pieces_takes_little_more_than_its_bytes() -> None:
+    large = bytes(range(256)) * 4096
+    # Large pieces among tiny ones, as nobody sends them who means well.
+    sizes = [*[2] * 100_000, 2000, *[3] * 10_000, 1, 5000, 1]
+
+    async def test() -> None:
+        pieces, start = [], 0
+        for size in [*sizes, len(large) - sum(sizes)]:
+            pieces.append(b"%x\r\n%b\r\n" % (size, large[start : start + size]))
+            start += size
+        data = head(200, "Transfer-Encoding: chunked") + b"".join([*pieces, b"0\r\n\r\n"])
+        async with host(saying(data)) as one, fetching(one.entry) as fetcher:
+            tracemalloc.start(1)
+            try:
+                assert await outcome(fetcher, one.url()) == large
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            # Each piece by itself took fifty bytes or more.
+            assert peak < 4 * len(large) + 1024 * 1024
 
     run(test())
 
