@@ -41,6 +41,8 @@ _HEAD = (
 
 _BACKOFF = wait_exponential(multiplier=0.25, max=8.0) + wait_random(0.0, 0.25)
 
+_LEADS_ASTRAY = "The URL is not fetched: it leads to where nothing is fetched from."
+
 _log = logging.getLogger(__name__)
 
 
@@ -138,20 +140,24 @@ class Fetcher:
     async def _follow(self, url: Url, whole: _Whole) -> bytes:
         """Ask, and go where redirects lead."""
         hidden = False
-        for _ in range(MOST_REDIRECTS + 1):
-            try:
+        try:
+            for _ in range(MOST_REDIRECTS + 1):
                 answer, public = await self._hop(url, whole)
-            except Mishap as mishap:
-                mishap.hidden |= hidden
-                raise
-            if answer.status == HTTPStatus.OK:
-                return answer.body
-            hidden |= not public
-            if answer.status not in _REDIRECTS or answer.location is None:
-                raise _mishap_of(answer, hidden=hidden)
-            url = url.join(answer.location.decode(errors="replace"))
-        said = f"The URL leads to more than {MOST_REDIRECTS} redirects."
-        raise Mishap(said, hidden=hidden)
+                if answer.status == HTTPStatus.OK:
+                    return answer.body
+                hidden |= not public
+                if answer.status not in _REDIRECTS or answer.location is None:
+                    raise _mishap_of(answer)
+                url = url.join(answer.location.decode(errors="replace"))
+            raise _too_far()
+        except Mishap as mishap:
+            mishap.hidden |= hidden
+            raise
+        except UrlForbiddenError as error:
+            if hidden:
+                # What is wrong with it would tell where a host inside redirects.
+                raise UrlForbiddenError(_LEADS_ASTRAY) from error
+            raise
 
     async def _hop(self, url: Url, whole: _Whole) -> tuple[Answer, bool]:
         """Ask one host, in turn; return its answer, and whether it is a public one."""
@@ -198,11 +204,15 @@ def _names_of(settings: Settings) -> Names:
     return AskedNames(servers, settings.fetch_connect_timeout_seconds) if servers else SystemNames()
 
 
-def _mishap_of(answer: Answer, *, hidden: bool) -> Mishap:
+def _mishap_of(answer: Answer) -> Mishap:
     said = f"The host answered {answer.status}."
     if answer.status in TRY_AGAIN:
-        return Mishap(said, transient=True, pause_seconds=_seconds_of(answer.retry_after), hidden=hidden)
-    return Mishap(said, hidden=hidden)
+        return Mishap(said, transient=True, pause_seconds=_seconds_of(answer.retry_after))
+    return Mishap(said)
+
+
+def _too_far() -> Mishap:
+    return Mishap(f"The URL leads to more than {MOST_REDIRECTS} redirects.")
 
 
 def _seconds_of(retry_after: bytes | None, clock: Callable[[], float] = wall_clock) -> float:

@@ -552,6 +552,28 @@ def test_only_of_public_hosts_it_is_told_what_they_answered(monkeypatch: pytest.
     run(test())
 
 
+@pytest.mark.parametrize(
+    "to", ["http://user@images.example/", "file:///etc/passwd", "http://other.example/", "http://["]
+)
+def test_where_a_host_inside_redirects_is_not_told(to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def so_to_speak(address: Address) -> bool:
+        return str(address) == "127.0.0.2"
+
+    monkeypatch.setattr(app.fetching.pool, "is_public", so_to_speak)
+
+    async def test() -> None:
+        details = []
+        for address in ("127.0.0.2", INSIDE):
+            async with host(redirecting(to), address) as one, fetching(one.entry) as fetcher:
+                error = await outcome(fetcher, one.url())
+                assert isinstance(error, UrlForbiddenError)
+                details.append(error.detail)
+        assert details[0].startswith("The URL is not fetched: it")
+        assert details[1] == "The URL is not fetched: it leads to where nothing is fetched from."
+
+    run(test())
+
+
 def test_a_name_that_leads_nowhere_and_one_that_nobody_knows() -> None:
     async def test() -> None:
         async with (
