@@ -15,7 +15,10 @@ from app.waiting import Outcome
 from galaxytree.views import Views
 
 EXPECTED_BYTES = 1024 * 1024
-"""What an image that is being fetched is taken to have until it is there."""
+"""What an image that is being fetched is taken to have at least, until it is there."""
+
+FORGOTTEN = 16
+"""Where images before it were larger it is taken to have as much, less a part in so many for each that was smaller."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ class Way:
         self._views = views
         self._full = full
         self._bulk = bulk
-        self._expected = min(EXPECTED_BYTES, service.settings.max_image_bytes)
+        self._expected = self._least = min(EXPECTED_BYTES, service.settings.max_image_bytes)
         self._loop = asyncio.get_running_loop()
         self._request_id = current_id()
 
@@ -59,10 +62,12 @@ class Way:
         images = 0
         try:
             if item.data is None:
-                await admission.hold_in_turn(self._expected)
-                held = self._expected
+                expected = self._expected
+                await admission.hold_in_turn(expected)
+                held = expected
                 data = await self._fetcher.fetch(item.url)
                 expected, held = held, len(data)
+                self._expected = max(self._least, held, self._expected - self._expected // FORGOTTEN)
                 admission.give_back(images=0, count=expected - held)
             else:
                 data, item.data = item.data, None

@@ -94,7 +94,28 @@ def test_others_find_room_beside_a_batch(model_folder: Path, images: ImageHost) 
             one.model.gate.set()
             assert other.result().status_code == 200
             assert batch.result().json()["summary"] == {"ok": 40, "failed": 0}
-        assert (one.admission.images, one.admission.bytes) == (0, 0)
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
+
+
+def test_of_large_images_fewer_are_fetched_at_a_time(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, fetching = bytes(4 * 1024 * 1024), 0
+    beside: list[int] = []
+
+    async def fetch(_self: Fetcher, _url: str) -> bytes:
+        nonlocal fetching
+        fetching += 1
+        beside.append(fetching)
+        await asyncio.sleep(0.005)
+        fetching -= 1
+        return large
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    with threaded(settings(model_folder, queue_bytes=16 * 1024 * 1024)) as one:
+        answer = httpx.post(f"{one.url}{PATH}", content=lines(["x"] * 160), headers=LINES, timeout=60)
+        assert codes_of(results_of(answer.content)) == ["undecodable_image"] * 160
+    # Three quarters of the bytes are for bulk: twelve images of which nothing is known, or three of these.
+    assert max(beside) == 12
+    assert max(beside[-64:]) == 3
 
 
 def test_who_goes_leaves_nothing_behind(model_folder: Path, images: ImageHost) -> None:
