@@ -9,7 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from time import time as wall_clock
-from typing import Self
+from typing import Protocol, Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential, wait_random
@@ -46,13 +46,42 @@ _LEADS_ASTRAY = "The URL is not fetched: it leads to where nothing is fetched fr
 _log = logging.getLogger(__name__)
 
 
+class Room(Protocol):
+    """Where the bytes of an image are counted, while it is its turn to be fetched and no longer."""
+
+    async def hold(self) -> None:
+        """Wait until there is room."""
+        ...
+
+    def let_go(self) -> None:
+        """Give the room back, if there is any: the image isn't coming, or not now."""
+        ...
+
+
+class _Anywhere:
+    """Room without bounds."""
+
+    async def hold(self) -> None:
+        """See `Room`."""
+
+    def let_go(self) -> None:
+        """See `Room`."""
+
+
+_ANYWHERE = _Anywhere()
+
+
 class _Whole:
-    """The time that a fetch has left. Waiting for its turn takes none of it, so that it is the same under any load."""
+    """What a fetch may take.
 
-    __slots__ = ("until",)
+    Waiting for its turn and for room takes none of its time, so that it is the same under any load.
+    """
 
-    def __init__(self, until: float) -> None:
+    __slots__ = ("room", "until")
+
+    def __init__(self, until: float, room: Room) -> None:
         self.until = until
+        self.room = room
 
 
 class Fetcher:
@@ -86,8 +115,15 @@ class Fetcher:
         """Make the one that settings describe, in the event loop's thread."""
         return cls(settings)
 
-    async def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str, room: Room = _ANYWHERE) -> bytes:
         """Return the bytes that a URL leads to, whatever they are.
+
+        Parameters
+        ----------
+        url
+        room
+            Is waited for in one's turn, and held once the bytes are there. Who waits for a turn holds none: a slow host
+            would take it from all others.
 
         Raises
         ------
@@ -101,7 +137,7 @@ class Fetcher:
             If there are more bytes than an image may have.
         """
         first = parse_url(url)
-        whole = _Whole(self._clock() + self._seconds)
+        whole = _Whole(self._clock() + self._seconds, room)
         try:
             try:
                 return await self._follow(first, whole)
@@ -145,12 +181,14 @@ class Fetcher:
                 answer, public = await self._hop(url, whole)
                 if answer.status == HTTPStatus.OK:
                     return answer.body
+                whole.room.let_go()
                 hidden |= not public
                 if answer.status not in _REDIRECTS or answer.location is None:
                     raise _mishap_of(answer)
                 url = url.join(answer.location.decode(errors="replace"))
             raise _too_far()
         except Mishap as mishap:
+            whole.room.let_go()
             mishap.hidden |= hidden
             raise
         except UrlForbiddenError as error:
@@ -164,11 +202,12 @@ class Fetcher:
         origin = url.origin
         self._check(origin)
         host = origin.host
+        since = self._clock()
         if not self._turns.take_now(host):
-            since = self._clock()
             await self._turns.wait(host)
-            whole.until += self._clock() - since
         try:
+            await whole.room.hold()
+            whole.until += self._clock() - since
             head = _HEAD.format(target=url.target, host=origin.authority).encode("ascii")
             connection = self._pool.take(origin.key)
             if connection is not None:
