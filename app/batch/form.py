@@ -32,7 +32,8 @@ class Form(Intake):
         How many there may be.
     admission
         Where the images' bytes are held. Before a byte of the form is read there is to be room for the largest image
-        that it can hold, so that each that has begun can be taken to its end.
+        that it can hold, so that each that has begun can be taken to its end. Where others wait for room it is given
+        back from one image to the next.
     content_type
         The header, with the boundary.
     most_bytes, body_bytes
@@ -121,7 +122,7 @@ class Form(Intake):
                 raise InvalidRequestError(msg) from error
             arrived()
             if more:
-                await self._make_room()
+                await self._make_room(len(message.get("body", b"")))
         if not self._whole:
             msg = f"{_BROKEN}its end is missing."
             raise InvalidRequestError(msg)
@@ -136,9 +137,11 @@ class Form(Intake):
         self._reserved = self._needed
         self._since = self._clock()
 
-    async def _make_room(self) -> None:
-        """Wait while too many images are here already."""
-        if self._admission.crowded:
+    async def _make_room(self, last: int) -> None:
+        """Wait while too many images are here already; the last piece of the form had so many bytes."""
+        # What is here of an image must stay counted: many forms would pile up far more than there is room for, each
+        # with a part of one. But what came with the last piece is no more than any connection holds.
+        if self._admission.crowded and self._bytes <= last:
             self._give_back_reserve()
             await self._reserve()
         while len(self._items) >= self._ahead:

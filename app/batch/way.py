@@ -5,6 +5,7 @@ import logging
 
 import orjson
 
+from app.admission import Admission
 from app.batch.items import Item
 from app.errors import InternalError, ServiceError
 from app.jobs import Answered, Job
@@ -15,9 +16,35 @@ from app.waiting import Outcome
 from galaxytree.views import Views
 
 EXPECTED_BYTES = 1024 * 1024
-"""What an image that is being fetched is taken to have until it is there."""
+"""What an image that is being fetched is taken to have at least, until it is there."""
+
+FORGOTTEN = 16
+"""Where images before it were larger it is taken to have as much, less a part in so many for each that was smaller."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Room:
+    """Bytes that are held for an image, as `app.fetching.fetcher.Room`."""
+
+    __slots__ = ("_admission", "_expected", "held")
+
+    def __init__(self, admission: Admission, expected: int, held: int) -> None:
+        self._admission = admission
+        self._expected = expected
+        self.held = held
+
+    async def hold(self) -> None:
+        await self._admission.hold_in_turn(self._expected)
+        self.held = self._expected
+
+    def keep(self, count: int) -> None:
+        """Hold so many from now on."""
+        held, self.held = self.held, count
+        self._admission.give_back(images=0, count=held - count)
+
+    def let_go(self) -> None:
+        self.keep(0)
 
 
 class Way:
@@ -37,7 +64,7 @@ class Way:
         self._views = views
         self._full = full
         self._bulk = bulk
-        self._expected = min(EXPECTED_BYTES, service.settings.max_image_bytes)
+        self._expected = self._least = min(EXPECTED_BYTES, service.settings.max_image_bytes)
         self._loop = asyncio.get_running_loop()
         self._request_id = current_id()
 
@@ -55,22 +82,20 @@ class Way:
 
     async def _classified(self, item: Item) -> Answered:
         admission = self._admission
-        held = 0 if item.data is None else len(item.data)
+        room = _Room(admission, self._expected, 0 if item.data is None else len(item.data))
         images = 0
         try:
             if item.data is None:
-                await admission.hold_in_turn(self._expected)
-                held = self._expected
-                data = await self._fetcher.fetch(item.url)
-                expected, held = held, len(data)
-                admission.give_back(images=0, count=expected - held)
+                data = await self._fetcher.fetch(item.url, room)
+                self._expected = max(self._least, len(data), self._expected - self._expected // FORGOTTEN)
+                room.keep(len(data))
             else:
                 data, item.data = item.data, None
             await admission.enter_in_turn(self._views)
             images = self._views
             return await self._answered(data)
         finally:
-            admission.give_back(images=images, count=held)
+            admission.give_back(images=images, count=room.held)
 
     async def _answered(self, data: bytes) -> Answered:
         answered: asyncio.Future[Outcome] = self._loop.create_future()

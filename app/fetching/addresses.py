@@ -23,6 +23,7 @@ _SPECIAL_V4 = [
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # shared by a provider's customers (CGNAT)
         "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # public by number; what Azure answers its own machines
         "169.254.0.0/16",  # link-local; metadata of clouds
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments

@@ -19,6 +19,9 @@ OVERHEAD_BYTES = 64 * 1024
 OVERHEAD_PER_BYTE = 8
 """What an answer may have beside its body, and beside each byte of it: heads, chunks' sizes, trailers."""
 
+PIECE_BYTES = 1024
+"""Pieces of a body that are smaller are put together as they come: each by itself would take far more than it holds."""
+
 UNREAD_BYTES = 64 * 1024
 """Of the body of an answer that is no image so much is read past, to keep the connection."""
 
@@ -60,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | bytearray] = []
         self._head_complete = False
         self._status = 0
         self._received = self._body_bytes = 0
@@ -151,7 +154,8 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, waiter: asyncio.Future[Answer]) -> None:
         pieces, self._pieces = self._pieces, []
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        # Of one piece that is bytes this is that piece.
+        body = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
         waiter.set_result(Answer(self._status, body, self._location, self._retry_after))
 
     # What asyncio says.
@@ -241,8 +245,12 @@ class Connection(asyncio.Protocol):
         elif self._body_bytes > self._limits.body_bytes:
             self._pieces.clear()
             self._refused = _too_large(self._limits.body_bytes)
-        else:
+        elif len(body) >= PIECE_BYTES:
             self._pieces.append(body)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
+            last += body
+        else:
+            self._pieces.append(bytearray(body))
 
     def on_message_complete(self) -> None:
         """Hand the answer over, if it is none before the real one."""

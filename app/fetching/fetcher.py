@@ -9,7 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from time import time as wall_clock
-from typing import Self
+from typing import Protocol, Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential, wait_random
@@ -41,16 +41,47 @@ _HEAD = (
 
 _BACKOFF = wait_exponential(multiplier=0.25, max=8.0) + wait_random(0.0, 0.25)
 
+_LEADS_ASTRAY = "The URL is not fetched: it leads to where nothing is fetched from."
+
 _log = logging.getLogger(__name__)
 
 
+class Room(Protocol):
+    """Where the bytes of an image are counted, while it is its turn to be fetched and no longer."""
+
+    async def hold(self) -> None:
+        """Wait until there is room."""
+        ...
+
+    def let_go(self) -> None:
+        """Give the room back, if there is any: the image isn't coming, or not now."""
+        ...
+
+
+class _Anywhere:
+    """Room without bounds."""
+
+    async def hold(self) -> None:
+        """See `Room`."""
+
+    def let_go(self) -> None:
+        """See `Room`."""
+
+
+_ANYWHERE = _Anywhere()
+
+
 class _Whole:
-    """The time that a fetch has left. Waiting for its turn takes none of it, so that it is the same under any load."""
+    """What a fetch may take.
 
-    __slots__ = ("until",)
+    Waiting for its turn and for room takes none of its time, so that it is the same under any load.
+    """
 
-    def __init__(self, until: float) -> None:
+    __slots__ = ("room", "until")
+
+    def __init__(self, until: float, room: Room) -> None:
         self.until = until
+        self.room = room
 
 
 class Fetcher:
@@ -84,8 +115,15 @@ class Fetcher:
         """Make the one that settings describe, in the event loop's thread."""
         return cls(settings)
 
-    async def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str, room: Room = _ANYWHERE) -> bytes:
         """Return the bytes that a URL leads to, whatever they are.
+
+        Parameters
+        ----------
+        url
+        room
+            Is waited for in one's turn, and held once the bytes are there. Who waits for a turn holds none: a slow host
+            would take it from all others.
 
         Raises
         ------
@@ -99,7 +137,7 @@ class Fetcher:
             If there are more bytes than an image may have.
         """
         first = parse_url(url)
-        whole = _Whole(self._clock() + self._seconds)
+        whole = _Whole(self._clock() + self._seconds, room)
         try:
             try:
                 return await self._follow(first, whole)
@@ -138,31 +176,38 @@ class Fetcher:
     async def _follow(self, url: Url, whole: _Whole) -> bytes:
         """Ask, and go where redirects lead."""
         hidden = False
-        for _ in range(MOST_REDIRECTS + 1):
-            try:
+        try:
+            for _ in range(MOST_REDIRECTS + 1):
                 answer, public = await self._hop(url, whole)
-            except Mishap as mishap:
-                mishap.hidden |= hidden
-                raise
-            if answer.status == HTTPStatus.OK:
-                return answer.body
-            hidden |= not public
-            if answer.status not in _REDIRECTS or answer.location is None:
-                raise _mishap_of(answer, hidden=hidden)
-            url = url.join(answer.location.decode(errors="replace"))
-        said = f"The URL leads to more than {MOST_REDIRECTS} redirects."
-        raise Mishap(said, hidden=hidden)
+                if answer.status == HTTPStatus.OK:
+                    return answer.body
+                whole.room.let_go()
+                hidden |= not public
+                if answer.status not in _REDIRECTS or answer.location is None:
+                    raise _mishap_of(answer)
+                url = url.join(answer.location.decode(errors="replace"))
+            raise _too_far()
+        except Mishap as mishap:
+            whole.room.let_go()
+            mishap.hidden |= hidden
+            raise
+        except UrlForbiddenError as error:
+            if hidden:
+                # What is wrong with it would tell where a host inside redirects.
+                raise UrlForbiddenError(_LEADS_ASTRAY) from error
+            raise
 
     async def _hop(self, url: Url, whole: _Whole) -> tuple[Answer, bool]:
         """Ask one host, in turn; return its answer, and whether it is a public one."""
         origin = url.origin
         self._check(origin)
         host = origin.host
+        since = self._clock()
         if not self._turns.take_now(host):
-            since = self._clock()
             await self._turns.wait(host)
-            whole.until += self._clock() - since
         try:
+            await whole.room.hold()
+            whole.until += self._clock() - since
             head = _HEAD.format(target=url.target, host=origin.authority).encode("ascii")
             connection = self._pool.take(origin.key)
             if connection is not None:
@@ -198,11 +243,15 @@ def _names_of(settings: Settings) -> Names:
     return AskedNames(servers, settings.fetch_connect_timeout_seconds) if servers else SystemNames()
 
 
-def _mishap_of(answer: Answer, *, hidden: bool) -> Mishap:
+def _mishap_of(answer: Answer) -> Mishap:
     said = f"The host answered {answer.status}."
     if answer.status in TRY_AGAIN:
-        return Mishap(said, transient=True, pause_seconds=_seconds_of(answer.retry_after), hidden=hidden)
-    return Mishap(said, hidden=hidden)
+        return Mishap(said, transient=True, pause_seconds=_seconds_of(answer.retry_after))
+    return Mishap(said)
+
+
+def _too_far() -> Mishap:
+    return Mishap(f"The URL leads to more than {MOST_REDIRECTS} redirects.")
 
 
 def _seconds_of(retry_after: bytes | None, clock: Callable[[], float] = wall_clock) -> float:

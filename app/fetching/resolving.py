@@ -15,7 +15,10 @@ KEPT_SECONDS = 10.0
 
 MOST_KEPT = 1024
 
-_THREADS = 16
+_THREADS = 256
+"""As many as are needed. Of names whose servers say nothing each holds one for longer than it is waited for, and the
+others are not to wait behind them: that would be their time to connect."""
+
 _UNKNOWN = "The URL's host is not known."
 _NO_ANSWER = "The name servers gave no answer on the URL's host."
 

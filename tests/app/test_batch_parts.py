@@ -165,6 +165,44 @@ def test_a_form_is_read_as_there_is_room_for_its_bytes() -> None:
     asyncio.run(go())
 
 
+def test_forms_with_parts_of_images_hold_no_more_bytes_than_there_is_room_for() -> None:
+    async def go() -> None:
+        admission = Admission(max_images=8, max_bytes=1000, retry_after_seconds=1)
+        begun, end = FILE.partition(b"%b")[0], b"\r\n" + END
+        taken = [0] * 9
+        going_on = asyncio.Event()
+
+        async def read(number: int) -> int:
+            form, said = form_of(admission), pieces(begun, *[bytes(50)] * 7, end)
+
+            async def receive() -> Message:
+                await (going_on.wait() if taken[number] == 6 else asyncio.sleep(0))
+                taken[number] += 1
+                return next(said)
+
+            try:
+                await form.read(receive, lambda: None)
+                item = form.next()
+                assert item is not None
+                assert item.data is not None
+                admission.give_back(images=0, count=len(item.data))
+                return len(item.data)
+            finally:
+                form.close()
+
+        reading = [asyncio.create_task(read(number)) for number in range(len(taken))]
+        for _ in range(20):
+            await turned()
+        # With room for two, two are read on; of the others no image has more than its beginning here.
+        assert sorted(taken) == [2] * 7 + [6] * 2
+        assert admission.bytes <= 1000
+        going_on.set()
+        assert await asyncio.gather(*reading) == [350] * len(reading)
+        assert (admission.bytes, admission.crowded) == (0, False)
+
+    asyncio.run(go())
+
+
 def test_a_form_is_read_so_far_ahead() -> None:
     async def go() -> None:
         admission = Admission(max_images=8, max_bytes=10_000, retry_after_seconds=1)

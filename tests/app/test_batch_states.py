@@ -14,7 +14,7 @@ from starlette.types import Message
 from app.batch.lines import Lines, Splitter
 from app.batch.serving import serve
 from app.errors import NotReadyError
-from app.fetching.fetcher import Fetcher
+from app.fetching.fetcher import Fetcher, Room
 from app.loading import load_model
 from app.service import Service
 from app.settings import MULTIPART_OVERHEAD_BYTES, Settings
@@ -49,11 +49,11 @@ def test_a_surprise_is_the_result_of_its_item(
 ) -> None:
     fetch = Fetcher.fetch
 
-    async def fetch_badly(self: Fetcher, url: str) -> bytes:
+    async def fetch_badly(self: Fetcher, url: str, room: Room) -> bytes:
         if url.endswith("/galaxy/1"):
             msg = "at /secret/place"
             raise RuntimeError(msg)
-        return await fetch(self, url)
+        return await fetch(self, url, room)
 
     monkeypatch.setattr(Fetcher, "fetch", fetch_badly)
     with threaded(settings(model_folder, fetch_hosts=images.hosts)) as one:
@@ -94,7 +94,45 @@ def test_others_find_room_beside_a_batch(model_folder: Path, images: ImageHost) 
             one.model.gate.set()
             assert other.result().status_code == 200
             assert batch.result().json()["summary"] == {"ok": 40, "failed": 0}
-        assert (one.admission.images, one.admission.bytes) == (0, 0)
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
+
+
+def test_a_slow_host_takes_no_room_from_others(model_folder: Path, images: ImageHost) -> None:
+    fields = {"queue_bytes": 16 * 1024 * 1024, "fetch_per_host": 4}
+    with threaded(settings(model_folder, fetch_hosts=images.hosts, **fields)) as one:
+        with Stream(one.port) as stream:
+            stream.begin()
+            stream.say(lines(f"{images.url}/held/{number}" for number in range(100)))
+            # More of them wait for their turn than there would be room for.
+            wait_for(lambda: images.count == 4, "the slow host to be asked")
+            assert one.admission.bytes == 4 * 1024 * 1024
+            files = [("files", (str(number), jpeg())) for number in range(5)]
+            answer = httpx.post(f"{one.url}{PATH}", files=files, timeout=30)
+            assert answer.json()["summary"] == {"ok": 5, "failed": 0}
+            assert images.count == 4
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
+
+
+def test_of_large_images_fewer_are_fetched_at_a_time(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large, fetching = bytes(4 * 1024 * 1024), 0
+    beside: list[int] = []
+
+    async def fetch(_self: Fetcher, _url: str, room: Room) -> bytes:
+        nonlocal fetching
+        await room.hold()
+        fetching += 1
+        beside.append(fetching)
+        await asyncio.sleep(0.005)
+        fetching -= 1
+        return large
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    with threaded(settings(model_folder, queue_bytes=16 * 1024 * 1024)) as one:
+        answer = httpx.post(f"{one.url}{PATH}", content=lines(["x"] * 160), headers=LINES, timeout=60)
+        assert codes_of(results_of(answer.content)) == ["undecodable_image"] * 160
+    # Three quarters of the bytes are for bulk: twelve images of which nothing is known, or three of these.
+    assert max(beside) == 12
+    assert max(beside[-64:]) == 3
 
 
 def test_who_goes_leaves_nothing_behind(model_folder: Path, images: ImageHost) -> None:

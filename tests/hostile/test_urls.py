@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 from contextlib import AsyncExitStack
 
 import pytest
@@ -314,6 +315,30 @@ def test_the_limit_on_bytes_is_exact(chunked: bool) -> None:  # noqa: FBT001 (a 
     run(test())
 
 
+def test_a_body_in_tiny_pieces_takes_little_more_than_its_bytes() -> None:
+    large = bytes(range(256)) * 4096
+    # Large pieces among tiny ones, as nobody sends them who means well.
+    sizes = [*[2] * 100_000, 2000, *[3] * 10_000, 1, 5000, 1]
+
+    async def test() -> None:
+        pieces, start = [], 0
+        for size in [*sizes, len(large) - sum(sizes)]:
+            pieces.append(b"%x\r\n%b\r\n" % (size, large[start : start + size]))
+            start += size
+        data = head(200, "Transfer-Encoding: chunked") + b"".join([*pieces, b"0\r\n\r\n"])
+        async with host(saying(data)) as one, fetching(one.entry) as fetcher:
+            tracemalloc.start(1)
+            try:
+                assert await outcome(fetcher, one.url()) == large
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            # Each piece by itself took fifty bytes or more.
+            assert peak < 4 * len(large) + 1024 * 1024
+
+    run(test())
+
+
 def test_a_body_that_is_shorter_than_its_length_says_is_a_dropped_connection() -> None:
     async def short(visit: Visit) -> None:
         await visit.say(head(200, f"Content-Length: {len(IMAGE)}") + IMAGE[:-1])
@@ -523,6 +548,28 @@ def test_only_of_public_hosts_it_is_told_what_they_answered(monkeypatch: pytest.
             assert await told(inside) == UNUSABLE
             assert await told(hosts["in"], inside) == UNUSABLE
             assert await told(hosts["out"], hosts["missing"]) == UNUSABLE
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "to", ["http://user@images.example/", "file:///etc/passwd", "http://other.example/", "http://["]
+)
+def test_where_a_host_inside_redirects_is_not_told(to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def so_to_speak(address: Address) -> bool:
+        return str(address) == "127.0.0.2"
+
+    monkeypatch.setattr(app.fetching.pool, "is_public", so_to_speak)
+
+    async def test() -> None:
+        details = []
+        for address in ("127.0.0.2", INSIDE):
+            async with host(redirecting(to), address) as one, fetching(one.entry) as fetcher:
+                error = await outcome(fetcher, one.url())
+                assert isinstance(error, UrlForbiddenError)
+                details.append(error.detail)
+        assert details[0].startswith("The URL is not fetched: it")
+        assert details[1] == "The URL is not fetched: it leads to where nothing is fetched from."
 
     run(test())
 

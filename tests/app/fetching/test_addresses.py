@@ -93,6 +93,8 @@ def test_what_is_public_of_ipv6_is_given_out_for_the_whole_internet(address: IPv
         "fec0::1",
         "ff02::1",
         "192.88.99.1",
+        "168.63.129.16",
+        "64:ff9b::168.63.129.16",
         "255.255.255.255",
     ],
 )
@@ -111,6 +113,8 @@ def test_special_addresses_are_not_public(address: str) -> None:
         "9.255.255.255",
         "11.0.0.0",
         "223.255.255.255",
+        "168.63.129.15",
+        "168.63.129.17",
         "2606:4700::1111",
         "2a00:1450::1",
         "2606:4700::5efe:8.8.8.8",

@@ -120,7 +120,7 @@ class Known:
 
     def look_up(self, name: str) -> list[Address | None]:
         self.asked.append(name)
-        assert name != "late" or self.gate.wait(PATIENCE_SECONDS)
+        assert not name.startswith("late") or self.gate.wait(PATIENCE_SECONDS)
         return [] if name == "empty" else [None]
 
 
@@ -157,6 +157,21 @@ def test_who_asks_and_goes_has_nobody_kept_waiting() -> None:
             await goes
         known.gate.set()
         assert await stays == [None]
+        resolver.close()
+
+    run(test())
+
+
+def test_names_of_which_nobody_says_anything_hold_up_no_others() -> None:
+    async def test() -> None:
+        known = Known()
+        resolver = Resolver(known)
+        # As many as are fetched at a time, and those that were given up but are still being asked for.
+        silent = [asyncio.create_task(resolver.addresses(f"late-{number}")) for number in range(128)]
+        await until(lambda: len(known.asked) == len(silent))
+        assert await resolver.addresses("known") == [None]
+        known.gate.set()
+        await asyncio.gather(*silent)
         resolver.close()
 
     run(test())

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -21,6 +22,7 @@ from tests.hostile.hosts import (
     host,
     one_after_the_other,
     outcome,
+    redirecting,
     run,
     saying,
     until,
@@ -382,5 +384,56 @@ def test_it_is_made_of_settings() -> None:
         fetcher = Fetcher.of(Settings())
         assert fetcher._turns.free == 64
         await fetcher.close()
+
+    run(test())
+
+
+class Place:
+    """Room for an image of those for which there is room for one at a time."""
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self.free = free
+        self.held = False
+
+    async def hold(self) -> None:
+        assert not self.held
+        await self.free.acquire()
+        self.held = True
+
+    def let_go(self) -> None:
+        if self.held:
+            self.free.release()
+        self.held = False
+
+
+def test_room_is_held_by_those_only_whose_turn_it_is() -> None:
+    tries: Counter[str] = Counter()
+
+    async def answer(visit: Visit) -> None:
+        # Each image is further on, then its host is busy, and the second time it is there.
+        assert free.locked()
+        tries[visit.path] += 1
+        place, _, which = visit.path.partition("?")
+        if place == "/there" and tries[visit.path] > 1:
+            await with_image()(visit)
+        else:
+            await (with_status(503) if place == "/there" else redirecting(f"/there?{which}"))(visit)
+
+    async def image(fetcher: Fetcher, url: str) -> bytes:
+        room = Place(free)
+        found = await fetcher.fetch(url, room)
+        assert room.held
+        room.let_go()
+        return found
+
+    free = asyncio.Semaphore(1)
+
+    async def test() -> None:
+        async with host(answer) as one, fetching(one.entry, fetch_concurrency=2) as fetcher, asyncio.timeout(60):
+            urls = [one.url(f"/away?{number}") for number in range(6)]
+            assert await asyncio.gather(*(image(fetcher, url) for url in urls)) == [IMAGE] * len(urls)
+        # The way there twice, and its end twice.
+        assert not free.locked()
+        assert tries.total() == 4 * len(urls)
 
     run(test())
