@@ -9,6 +9,8 @@ Items of a batch that was let in are not refused: they wait for room in turn, an
 do, so that others find the rest.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -27,18 +29,29 @@ class Admission:
         What a client that is refused is told.
     bulk_share
         The part of `max_images` up to which bulk requests are let in, at most 1.
+    max_batches
+        Of batches, however long each is.
 
     Attributes
     ----------
-    images, bytes
+    images, bytes, batches
         What is in service now.
     """
 
-    def __init__(self, max_images: int, max_bytes: int, retry_after_seconds: int, bulk_share: float = 1.0) -> None:
+    def __init__(
+        self,
+        max_images: int,
+        max_bytes: int,
+        retry_after_seconds: int,
+        bulk_share: float = 1.0,
+        max_batches: int = 64,
+    ) -> None:
         self.max_images = max_images
         self.max_bytes = max_bytes
         self.images = 0
         self.bytes = 0
+        self.max_batches = max_batches
+        self.batches = 0
         self._retry_after_seconds = retry_after_seconds
         self._bulk_share = bulk_share
         self._for_images = Turns(self._has_images, self._take_images, self._give_back_images)
@@ -64,6 +77,25 @@ class Admission:
         if self.full(views, bulk=bulk):
             raise self._overloaded(views, 1)
         return Visit(self, views, bulk=bulk)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Let a batch in until the end of the ``with`` block; its items wait for room each by itself.
+
+        Raises
+        ------
+        OverloadedError
+            If as many are in service as may be.
+        """
+        if self.batches >= self.max_batches:
+            seconds = self._retry_after_seconds
+            msg = f"As many batches are in service as are held at a time (batches); try again in {seconds} s."
+            raise OverloadedError(msg, seconds)
+        self.batches += 1
+        try:
+            yield
+        finally:
+            self.batches -= 1
 
     def take(self, *, images: int = 0, count: int = 0, bulk: bool = False) -> None:
         """Add to what is in service.

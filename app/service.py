@@ -69,7 +69,11 @@ class Service:
         folder.verify()
         keys = ApiKeys.of(settings)
         admission = Admission(
-            settings.queue_images, settings.queue_bytes, settings.retry_after_seconds, settings.bulk_share
+            settings.queue_images,
+            settings.queue_bytes,
+            settings.retry_after_seconds,
+            settings.bulk_share,
+            settings.batches,
         )
         return cls(settings, folder, keys, admission, starter)
 

@@ -149,6 +149,12 @@ class Settings(BaseSettings):
             le=1024,
         ),
     ] = 0
+    batches: Annotated[
+        int,
+        Field(
+            title="Batches", description="Batches in service at a time, at most; more are answered 429", gt=0, le=4096
+        ),
+    ] = 64
     batch_concurrency: Annotated[
         int,
         Field(

@@ -78,7 +78,7 @@ class _Exchange:
         watchers = self._scope.get("extensions", {}).get(EXTENSION, set())
         watchers.add(self._work.gone)
         try:
-            with self._service.lifecycle.calling_at_end(self._finish):
+            with self._service.admission.batch(), self._service.lifecycle.calling_at_end(self._finish):
                 self._work.start(self._receive)
                 await (self._answer_in_lines() if self._in_lines else self._answer_at_once())
         finally:

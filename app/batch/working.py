@@ -150,6 +150,10 @@ class Work:
                     if self._unsent > UNSENT_BYTES:
                         self._room.clear()
                         await self._room.wait()
+        except asyncio.CancelledError:
+            # Whoever cancels one that works on an item ends the whole answer: it must not look as if it were whole.
+            self.stop(InternalError())
+            raise
         except Exception:  # noqa: BLE001 (an item would be left without its result)
             _log.exception("unexpected error in a batch")
             self.stop(InternalError())

@@ -153,6 +153,22 @@ def test_who_goes_leaves_nothing_behind(model_folder: Path, images: ImageHost) -
         assert httpx.post(f"{one.url}/classify", content=jpeg()).is_success
 
 
+def test_only_so_many_batches_are_in_service(model_folder: Path, images: ImageHost) -> None:
+    with threaded(settings(model_folder, fetch_hosts=images.hosts, batches=2)) as one:
+        another = {"content": lines([f"{images.url}/galaxy/1"]), "headers": LINES}
+        with Stream(one.port) as first, Stream(one.port) as second:
+            for stream in (first, second):
+                stream.begin()
+            wait_for(lambda: one.admission.batches == 2, "both batches")
+            refused = httpx.post(f"{one.url}{PATH}", **another)
+            assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
+            assert "(batches)" in refused.json()["detail"]
+            assert refused.headers["retry-after"] == "1"
+            assert httpx.post(f"{one.url}/classify", content=jpeg()).is_success
+        wait_for(lambda: one.admission.batches == 0, "both to be let go")
+        assert codes_of(results_of(httpx.post(f"{one.url}{PATH}", **another).content)) == ["ok"]
+
+
 def test_a_document_may_be_too_much_for_the_service(model_folder: Path) -> None:
     least = 1000 + MULTIPART_OVERHEAD_BYTES
     with threaded(settings(model_folder, max_image_bytes=1000, queue_bytes=least)) as one:
