@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test train bench docs constraints clean
+.PHONY: help serve test survey train bench docs constraints clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## Install what the checks need, and run every one
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGUMENTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+survey: $(VENV)/.survey ## Install what scoring a catalogue needs
+	@echo "Now: $(BIN)/galaxytree score --help"
 
 train: $(VENV)/.train ## Install what training needs
 	@echo "Now: $(BIN)/python -m training --help"
@@ -49,6 +52,10 @@ $(BIN)/pip:
 
 $(VENV)/.serve: $(BIN)/pip pyproject.toml constraints.txt
 	$(PIP) install --quiet --editable '.[serve]'
+	touch $@
+
+$(VENV)/.survey: $(BIN)/pip pyproject.toml constraints.txt
+	$(PIP) install --quiet --editable '.[survey]'
 	touch $@
 
 $(VENV)/.train: $(BIN)/pip pyproject.toml constraints.txt
