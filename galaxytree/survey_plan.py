@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from galaxytree.catalogue import Catalogue, format_of, open_catalogue
 from galaxytree.survey_engine import Detail, ModelFacts
-from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError
+from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError, WrongOptionError
 from galaxytree.survey_manifest import Manifest, Option
 from galaxytree.survey_rows import SurveyRows
 from galaxytree.survey_sources import ImageSource, Wanted, image_source
@@ -104,6 +104,10 @@ class Plan:
         catalogue = open_catalogue(call.catalogue)
         source = image_source(catalogue.schema, call.catalogue.parent, call.wanted)
         plan = cls(call, catalogue, source, SurveyRows(catalogue, call.where, call.limit))
+        twice = sorted({name for name in plan.columns if plan.columns.count(name) > 1})
+        if twice:
+            msg = f"--columns has {twice[0]} twice; each of the table's columns has a name of its own"
+            raise UnfitCatalogueError(msg)
         unknown = [name for name in plan.columns if name not in catalogue.schema.names]
         if unknown:
             msg = f"the catalogue has no column {unknown[0]} (--columns); its columns are {_listed(catalogue)}"
@@ -117,17 +121,23 @@ class Plan:
         """Which of the catalogue's columns the table has."""
         if self.call.columns is None:
             return tuple(self.catalogue.schema.names)
-        (names,) = csv.reader([self.call.columns], skipinitialspace=True) if self.call.columns else ([],)
+        try:
+            (names,) = csv.reader([self.call.columns], skipinitialspace=True) if self.call.columns else ([],)
+        except csv.Error as error:
+            msg = f"--columns {self.call.columns!r} is no line of names ({error})"
+            raise WrongOptionError(msg) from error
         return tuple(names)
 
     @cached_property
     def options(self) -> dict[str, Option]:
         """All that decides the result, but for the model, in words."""
         call = self.call
+        selection = {} if call.where is None else {"--where (rows, sha256)": self.rows.selection}
         return {
             "catalogue (sha256)": self.catalogue.sha256(),
             "images": shlex.join(self.source.words),
             "--where": call.where,
+            **selection,
             "--limit": call.limit,
             "--columns": list(self.columns),
             "--prefix": call.prefix,

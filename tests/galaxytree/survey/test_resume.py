@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from galaxytree.tables.selection import selected
 from tests.galaxytree.survey.calls import ledger_of, manifest_of, parts_of, read, score, scoring, url, write_catalogue
 from tests.galaxytree.survey.stand_in import StandIn, standing_in
 from tests.servers import PATIENCE_SECONDS, wait_for
@@ -427,3 +428,61 @@ def test_what_stalls_counts_as_unanswered(stand_in: StandIn, catalogue: Path, tm
         assert parts_of(out) == []
         stand_in.gate.set()
         assert process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_condition_that_selects_other_rows_each_time(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    # By chance: refused before an image is asked for, since a score would come to stand at another galaxy.
+    ended = score(catalogue, tmp_path / "chance.parquet", "--where", "random() < 0.5", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "bad_filter: 'random() < 0.5' doesn't select the same rows each time" in ended.stderr
+    assert not stand_in.calls
+    assert not (tmp_path / "chance.parquet").exists()
+
+
+def test_a_condition_that_selects_other_rows_later(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, condition = tmp_path / "out.parquet", "mag < 3 + 3 * (now() > TIMESTAMPTZ '2100-01-01')::INT"
+    stand_in.failing = {"g0029"}
+    assert score(catalogue, out, "--where", condition, server=stand_in.url).exit_code == 1
+    # In a hundred years or so.
+    monkeypatch.setattr("galaxytree.catalogue.where", lambda table, _: selected(table, "mag < 6"))
+    ended = score(catalogue, out, "--where", condition, "--retry-failed", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "survey_differs: " in ended.stderr
+    assert "--where (rows, sha256)" in ended.stderr
+    assert read(out).num_rows == 30
+
+
+def test_parts_without_a_manifest_are_nobodys(stand_in: StandIn, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    before = write_catalogue(tmp_path / "before.parquet", 20, url=[url(500 + number) for number in range(20)])
+    stand_in.failing = {"g0500"}
+    assert score(before, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    # As a removal leaves it that was stopped half-way.
+    (ledger_of(out) / "manifest.json").unlink()
+    stand_in.failing = set()
+    catalogue = write_catalogue(tmp_path / "galaxies.parquet", 20)
+    assert "output_exists: " in score(catalogue, out, *CHUNKS, server=stand_in.url).stderr
+    out.unlink()
+    hold(stand_in, 1)
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url):
+        wait_for(lambda: len(stand_in.calls) >= (stand_in.holds or 0) + 1, "the survey to begin")
+    release(stand_in)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert all(stand_in.asked[url(number)] for number in range(20))
+    undisturbed = tmp_path / "undisturbed.parquet"
+    assert score(catalogue, undisturbed, server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "[1]"])
+def test_a_note_that_is_none(stand_in: StandIn, catalogue: Path, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0029"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    (ledger_of(out) / "output.json").write_text(text)
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert (ended.exit_code, "output_exists: " in ended.stderr) == (2, True)
+    assert score(catalogue, out, *CHUNKS, "--overwrite", server=stand_in.url).exit_code == 1
+    assert set(stand_in.asked.values()) == {1}

@@ -194,6 +194,8 @@ def test_names_that_clash(stand_in: StandIn, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--columns", "objid,nothing"], "no column nothing (--columns); its columns are objid, url, mag"),
+        (["--columns", "objid,url,objid"], "unfit_catalogue: --columns has objid twice"),
+        (["--columns", "objid\nurl"], "wrong_option: --columns 'objid\\nurl' is no line of names"),
         (["--where", "nothing = 3"], "bad_filter"),
         (["--server", "ftp://somewhere"], "'ftp://somewhere' is no address of a service"),
         (["--server", "http://[::"], "'http://[::' is no address of a service"),
