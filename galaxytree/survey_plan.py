@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from galaxytree.catalogue import Catalogue, format_of, open_catalogue
+from galaxytree.catalogue import Catalogue, format_of, open_catalogue, written_format_of
 from galaxytree.survey_engine import Detail, ModelFacts
 from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError, WrongOptionError
 from galaxytree.survey_manifest import Manifest, Option
@@ -96,12 +96,17 @@ class Plan:
         Raises
         ------
         CatalogueError
-            If it can't be read, the condition can't be understood, or the format of one of the tables isn't known.
+            If it can't be read, the condition can't be understood, or there are no tables of such names.
         UnfitCatalogueError
             If it lacks a column.
+        WrongOptionError
+            If the table is to stand where the catalogue does.
         """
-        format_of(call.output)
+        written_format_of(call.output)
         catalogue = open_catalogue(call.catalogue)
+        if call.output.exists() and call.output.samefile(call.catalogue):
+            msg = f"{call.output} is the catalogue itself, and would be replaced by the table: choose another --output"
+            raise WrongOptionError(msg)
         source = image_source(catalogue.schema, call.catalogue.parent, call.wanted)
         plan = cls(call, catalogue, source, SurveyRows(catalogue, call.where, call.limit))
         twice = sorted({name for name in plan.columns if plan.columns.count(name) > 1})

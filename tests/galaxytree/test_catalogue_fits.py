@@ -234,3 +234,10 @@ def test_files_are_what_the_standard_says(tmp_path: Path) -> None:
         with fits.open(path) as file:
             file.verify("exception")
             assert file[1].header["NAXIS2"] == 1000
+
+
+def test_more_columns_than_fits_can_number_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "x.fits", pa.table({f"c{number}": [number] for number in range(999)}))
+    assert read(tmp_path / "x.fits")["c998"].to_pylist() == [998]
+    with pytest.raises(UnwritableError, match="FITS has tables of 999 columns, and this one would have 1000"):
+        write(tmp_path / "y.fits", pa.table({f"c{number}": [number] for number in range(1000)}))

@@ -221,6 +221,20 @@ def test_a_table_of_no_known_format_and_a_catalogue_that_is_not_there(
     assert (ended.exit_code, "unreadable_catalogue" in ended.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["out.fits.gz", "folder.csv", "galaxies.parquet", "link.parquet"])
+def test_a_table_that_cannot_be_written_there_is_refused_before_anything_is_done(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "link.parquet").symlink_to(catalogue)
+    was = catalogue.read_bytes()
+    said = {"out.fits.gz": "unwritable_table: ", "folder.csv": "unwritable_table: "}
+    ended = score(catalogue, tmp_path / name, "--overwrite", server=stand_in.url)
+    assert (ended.exit_code, said.get(name, "wrong_option: ") in ended.stderr) == (2, True)
+    assert not stand_in.calls
+    assert catalogue.read_bytes() == was
+
+
 def test_of_many_failed_rows_the_first_few_are_listed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
     stand_in.failing = {"example"}
     ended = score(catalogue, tmp_path / "out.parquet", "--limit", "8", server=stand_in.url)
