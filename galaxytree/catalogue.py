@@ -127,6 +127,9 @@ def open_catalogue(path: Path) -> Catalogue:
         catalogue: Catalogue = code.open_table(path)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+    except (LookupError, TypeError, ValueError) as error:
+        # What a head says that makes no sense: a number that is none, a keyword that is missing.
+        raise unreadable(path, f"its head is damaged ({error})") from error
     return catalogue
 
 

@@ -280,7 +280,10 @@ def _flat(column: pa.Array) -> pa.Array:
 
 def open_table(path: Path) -> Catalogue:
     """Open the first table of a FITS file."""
-    return FitsCatalogue(path)
+    try:
+        return FitsCatalogue(path)
+    except fits.VerifyError as error:
+        raise unreadable(path, f"its head is damaged ({error})") from error
 
 
 def kept(schema: pa.Schema) -> pa.Schema:
