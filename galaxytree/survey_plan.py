@@ -17,6 +17,7 @@ from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, Un
 from galaxytree.survey_manifest import Manifest, Option
 from galaxytree.survey_rows import SurveyRows
 from galaxytree.survey_sources import ImageSource, Wanted, image_source
+from galaxytree.survey_watch import Watch
 from galaxytree.views import Views
 
 LEDGER_SUFFIX = ".ledger"
@@ -134,12 +135,17 @@ class Plan:
         return tuple(names)
 
     @cached_property
+    def watch(self) -> Watch:
+        """What knows whether the catalogue was changed."""
+        return Watch(self.catalogue)
+
+    @cached_property
     def options(self) -> dict[str, Option]:
         """All that decides the result, but for the model, in words."""
         call = self.call
         selection = {} if call.where is None else {"--where (rows, sha256)": self.rows.selection}
         return {
-            "catalogue (sha256)": self.catalogue.sha256(),
+            "catalogue (sha256)": self.watch.sha256,
             "images": shlex.join(self.source.words),
             "--where": call.where,
             **selection,

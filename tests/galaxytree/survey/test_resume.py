@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from astropy.table import Table
 
 from galaxytree.tables.selection import selected
 from tests.galaxytree.survey.calls import ledger_of, manifest_of, parts_of, read, score, scoring, url, write_catalogue
@@ -263,26 +264,67 @@ def test_a_network_that_changes_on_the_way_is_not_mixed_in(
     assert out.read_bytes() == undisturbed
 
 
+@pytest.mark.parametrize("in_place", [True, False])
 def test_a_catalogue_that_changes_on_the_way(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+) -> None:
+    # Few rows are read at once, so that those which are read later are those of the other catalogue.
+    monkeypatch.setattr("galaxytree.survey_rows.READ_ROWS", 5)
+    catalogue, out = tmp_path / "galaxies.fits", tmp_path / "out.fits"
+    Table({"url": [url(number) for number in range(100)], "note": ["-" * 5000] * 100}).write(catalogue)
+    was = catalogue.read_bytes()
+    undisturbed = tmp_path / "undisturbed.fits"
+    assert score(catalogue, undisturbed, server=stand_in.url).exit_code == 0
+    stand_in.asked.clear()
+    hold(stand_in, 4)
+
+    def change() -> None:
+        wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+        if not in_place:
+            catalogue.rename(tmp_path / "kept")
+        catalogue.write_bytes(was.replace(b"/g00", b"/h00"))
+        release(stand_in)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    changing.join(PATIENCE_SECONDS)
+    assert ended.exit_code == 2
+    assert "unfit_catalogue: " in ended.stderr
+    assert "was changed while it was scored: nothing is written" in ended.stderr
+    assert not out.exists()
+    assert "survey_differs: " in score(catalogue, out, *CHUNKS, server=stand_in.url).stderr
+    catalogue.write_bytes(was)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert set(stand_in.asked) == {url(number) for number in range(100)}
+    assert out.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_catalogue_that_is_only_touched_on_the_way(
     stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
 ) -> None:
     out = tmp_path / "out.parquet"
-    was = catalogue.read_bytes()
     hold(stand_in, 4)
     with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
         wait_for(lambda: len(parts_of(out)) >= 4, "parts")
-        catalogue.rename(tmp_path / "kept")
-        write_catalogue(catalogue, 100, more=["x"] * 100)
+        os.utime(catalogue)
         release(stand_in)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 2
-    assert "was changed while it was scored: nothing is written" in said
-    assert not out.exists()
-    catalogue.write_bytes(was)
-    calls = len(stand_in.calls)
-    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
-    assert len(stand_in.calls) == calls
+    assert process.returncode == 0, said
     assert out.read_bytes() == undisturbed
+
+
+def test_what_a_killed_run_left_unfinished_goes_and_nothing_else(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    ours = [".out.csv.123.unfinished", ".out.csv.123.unfinished-metadata.json"]
+    others = [".out.csv.gz.123.unfinished", ".out.csv.1.csv.123.unfinished"]
+    for name in (*ours, *others):
+        (tmp_path / name).touch()
+    assert score(catalogue, out, server=stand_in.url).exit_code == 0
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"galaxies.parquet", "out.csv", "out.csv-metadata.json", *others}
 
 
 def test_two_at_once(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
