@@ -4,6 +4,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -231,8 +233,7 @@ class Calls:
 
 def _refusal(server: Server, status: int, body: bytes, headers: httpx.Headers) -> AgainError | GalaxytreeError:
     """Return what an answer means that isn't 200."""
-    wait = headers.get("Retry-After", "")
-    rest = float(wait) if wait.isdecimal() else None
+    rest = _rest_of(headers.get("Retry-After", ""))
     error = _error_of(server, status, body, rest)
     if isinstance(error, TryLaterError):
         # Who is busy is well, but not to be asked for now.
@@ -242,6 +243,18 @@ def _refusal(server: Server, status: int, body: bytes, headers: httpx.Headers) -
     if status == httpx.codes.INTERNAL_SERVER_ERROR:
         return AgainError(error, a_few=True)
     return error
+
+
+def _rest_of(said: str) -> float | None:
+    """Return for how many seconds a server asks to be left alone; it may also say until when."""
+    if said.isdecimal():
+        return float(said)
+    try:
+        until = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def _error_of(server: Server, status: int, body: bytes, rest: float | None) -> GalaxytreeError:

@@ -188,6 +188,9 @@ def _groups(paths: Sequence[str]) -> Iterator[list[ImageItem | _Unread]]:
 
 
 def _read(path: Path) -> ImageItem | _Unread:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A pipe or a device could keep us waiting for ever; what a folder is, opening it says.
+        return _Unread("unreadable_file", "It is no regular file.")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

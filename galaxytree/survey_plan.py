@@ -103,7 +103,8 @@ class Plan:
         WrongOptionError
             If the table is to stand where the catalogue does.
         """
-        written_format_of(call.output)
+        # With what it needs, which would otherwise be missed when all is scored.
+        written_format_of(call.output).code()
         catalogue = open_catalogue(call.catalogue)
         if call.output.exists() and call.output.samefile(call.catalogue):
             msg = f"{call.output} is the catalogue itself, and would be replaced by the table: choose another --output"

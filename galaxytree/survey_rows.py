@@ -93,7 +93,7 @@ class SurveyRows:
 
         for place, table in enumerate(self.catalogue.batches(size)):
             rows = where(table, str(self._where))
-            seen = hashlib.sha256(np.packbits(np.asarray(rows))).digest()
+            seen = hashlib.sha256(np.packbits(np.asarray(rows)).tobytes()).digest()
             if place == len(self._seen):
                 self._seen.append(seen)
             elif self._seen[place] != seen:
