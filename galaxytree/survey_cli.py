@@ -113,7 +113,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @_option(
     "--dry-run",
     is_flag=True,
-    help="Show the first requests and what would be done, and send none; the service is asked for its model alone.",
+    help="Show the first requests and what would be done, and send none; a service is only asked for its model.",
 )
 @_option(
     "--progress-seconds", type=_SECONDS, default=10.0,

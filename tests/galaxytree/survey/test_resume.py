@@ -64,6 +64,32 @@ def test_killed_three_times(stand_in: StandIn, catalogue: Path, tmp_path: Path, 
     assert not ledger_of(out).exists()
 
 
+def test_killed_while_what_failed_is_tried_again(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g00"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    failed = out.read_bytes()
+    stand_in.failing = set()
+    hold(stand_in, 4)
+    with scoring(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url) as process:
+        wait_for(lambda: len(stand_in.calls) >= (stand_in.holds or 0) + 2, "some to be tried again")
+        process.kill()
+        process.wait()
+    release(stand_in)
+    # The table is what it was, until there is another one.
+    assert out.read_bytes() == failed
+    # Without trying any again, it is written with those that have scores now.
+    assert score(catalogue, out, *CHUNKS, server="http://127.0.0.1:9").exit_code == 1
+    scored = [row["url"] for row in read(out).to_pylist() if row["status"] == "ok"]
+    assert 10 <= len(scored) <= 20
+    assert score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed
+    assert {stand_in.asked[one] for one in scored} == {2}
+    assert stand_in.asked.total() <= 200 + IN_FLIGHT
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop(
     stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes, stop: signal.Signals
