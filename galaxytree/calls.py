@@ -39,6 +39,21 @@ _GATEWAYS = {502, 504}
 Result = TypeVar("Result")
 
 
+def authorization(api_key: str | None) -> dict[bytes, bytes]:
+    """Return what shows a key to a service.
+
+    Raises
+    ------
+    ValueError
+        If it is no key; the message doesn't repeat it.
+    """
+    if api_key and any(ord(letter) < ord(" ") for letter in api_key):
+        msg = "the API key has a line end or another control character in it"
+        raise ValueError(msg)
+    # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
+    return {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
+
+
 class AgainError(Exception):
     """A request is to be made again.
 
@@ -112,7 +127,7 @@ class Calls:
     Raises
     ------
     ValueError
-        If an address is none.
+        If an address or the key is none.
     """
 
     def __init__(
@@ -127,8 +142,7 @@ class Calls:
         self._servers = Servers(addresses_of(servers))
         self._patience_seconds = patience_seconds
         self._http = httpx.AsyncClient(
-            # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
-            headers={b"Authorization": f"Bearer {api_key}".encode()} if api_key else {},
+            headers=authorization(api_key),
             # Who waits for a connection waits for other requests of this client: that is no failure.
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, MOST_CONNECT_SECONDS), pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),

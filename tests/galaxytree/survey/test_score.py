@@ -197,6 +197,7 @@ def test_names_that_clash(stand_in: StandIn, tmp_path: Path) -> None:
         (["--columns", "objid,url,objid"], "unfit_catalogue: --columns has objid twice"),
         (["--columns", "objid\nurl"], "wrong_option: --columns 'objid\\nurl' is no line of names"),
         (["--where", "nothing = 3"], "bad_filter"),
+        (["--api-key", "sesame\n"], "wrong_option: the API key has a line end or another control character in it"),
         (["--server", "ftp://somewhere"], "'ftp://somewhere' is no address of a service"),
         (["--server", "http://[::"], "'http://[::' is no address of a service"),
     ],
