@@ -158,9 +158,9 @@ class BatchCaller:
         while asking.left:
             try:
                 await self.calls.ask(lambda server: asking.once(self.calls, server), asking.progress)
-            except ProblemError:
+            except ProblemError as error:
                 # Services answer, and say the same of each item that is left: that is what became of it.
-                if not asking.settle():
+                if isinstance(error, UnauthorizedError | RequestRefusedError) or not asking.settle():
                     raise
         return BatchAnswer([row for row in asking.rows if row is not None], asking.network)
 

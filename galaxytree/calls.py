@@ -4,6 +4,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,6 +37,21 @@ LONGEST_PAUSE_SECONDS = 5.0
 _GATEWAYS = {502, 504}
 
 Result = TypeVar("Result")
+
+
+def authorization(api_key: str | None) -> dict[bytes, bytes]:
+    """Return what shows a key to a service.
+
+    Raises
+    ------
+    ValueError
+        If it is no key; the message doesn't repeat it.
+    """
+    if api_key and any(ord(letter) < ord(" ") for letter in api_key):
+        msg = "the API key has a line end or another control character in it"
+        raise ValueError(msg)
+    # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
+    return {b"Authorization": f"Bearer {api_key}".encode()} if api_key else {}
 
 
 class AgainError(Exception):
@@ -110,7 +127,7 @@ class Calls:
     Raises
     ------
     ValueError
-        If an address is none.
+        If an address or the key is none.
     """
 
     def __init__(
@@ -125,8 +142,7 @@ class Calls:
         self._servers = Servers(addresses_of(servers))
         self._patience_seconds = patience_seconds
         self._http = httpx.AsyncClient(
-            # As bytes: httpx takes text for ASCII only, and `printf %s "$KEY" | sha256sum` sums the UTF-8 ones.
-            headers={b"Authorization": f"Bearer {api_key}".encode()} if api_key else {},
+            headers=authorization(api_key),
             # Who waits for a connection waits for other requests of this client: that is no failure.
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, MOST_CONNECT_SECONDS), pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
@@ -231,8 +247,7 @@ class Calls:
 
 def _refusal(server: Server, status: int, body: bytes, headers: httpx.Headers) -> AgainError | GalaxytreeError:
     """Return what an answer means that isn't 200."""
-    wait = headers.get("Retry-After", "")
-    rest = float(wait) if wait.isdecimal() else None
+    rest = _rest_of(headers.get("Retry-After", ""))
     error = _error_of(server, status, body, rest)
     if isinstance(error, TryLaterError):
         # Who is busy is well, but not to be asked for now.
@@ -242,6 +257,18 @@ def _refusal(server: Server, status: int, body: bytes, headers: httpx.Headers) -
     if status == httpx.codes.INTERNAL_SERVER_ERROR:
         return AgainError(error, a_few=True)
     return error
+
+
+def _rest_of(said: str) -> float | None:
+    """Return for how many seconds a server asks to be left alone; it may also say until when."""
+    if said.isdecimal():
+        return float(said)
+    try:
+        until = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 def _error_of(server: Server, status: int, body: bytes, rest: float | None) -> GalaxytreeError:

@@ -39,6 +39,7 @@ __all__ = [
     "open_catalogue",
     "where",
     "writing",
+    "written_format_of",
 ]
 
 
@@ -54,11 +55,14 @@ class Format:
         How the names of its files end, in small letters.
     module
         What reads and writes it: ``open_table(path)``, ``kept(schema)`` and ``create(path, schema, rows, name)``.
+    only_read
+        The endings of files that are read, and not written.
     """
 
     name: str
     endings: tuple[str, ...]
     module: str
+    only_read: tuple[str, ...] = ()
 
     def code(self) -> Any:  # noqa: ANN401
         """Load the module, with what it needs; astropy is not loaded for a CSV file."""
@@ -68,7 +72,7 @@ class Format:
 FORMATS = (
     Format("CSV", (".csv", ".tsv", ".csv.gz", ".tsv.gz"), "galaxytree.tables.csv_file"),
     Format("Parquet", (".parquet", ".pq"), "galaxytree.tables.parquet_file"),
-    Format("FITS", (".fits", ".fit", ".fits.gz"), "galaxytree.tables.fits_file"),
+    Format("FITS", (".fits", ".fit", ".fits.gz"), "galaxytree.tables.fits_file", only_read=(".fits.gz",)),
     Format("VOTable", (".vot", ".votable", ".xml"), "galaxytree.tables.votable_file"),
 )
 """The formats that are known."""
@@ -90,6 +94,24 @@ def format_of(path: Path) -> Format:
     raise UnknownFormatError(msg)
 
 
+def written_format_of(path: Path) -> Format:
+    """Return the format of a file that is to be written, by its name.
+
+    Raises
+    ------
+    UnknownFormatError
+        If the name ends like that of no known format.
+    UnwritableError
+        If such files are read, and not written, or a folder has the name.
+    """
+    found = format_of(path)
+    if found.only_read and path.name.lower().endswith(found.only_read):
+        raise unwritable(path, f"compressed {found.name} files are read, not written")
+    if path.is_dir():
+        raise unwritable(path, "it is a folder")
+    return found
+
+
 def open_catalogue(path: Path) -> Catalogue:
     """Open a table: look at its columns, and count its rows.
 
@@ -105,6 +127,9 @@ def open_catalogue(path: Path) -> Catalogue:
         catalogue: Catalogue = code.open_table(path)
     except (OSError, pa.ArrowException) as error:
         raise unreadable(path, error) from error
+    except (LookupError, TypeError, ValueError) as error:
+        # What a head says that makes no sense: a number that is none, a keyword that is missing.
+        raise unreadable(path, f"its head is damaged ({error})") from error
     return catalogue
 
 
@@ -162,14 +187,12 @@ def writing(path: Path, schema: pa.Schema, *, rows: int, metadata: Mapping[str, 
     UnwritableError
         If the format can't hold a column (said before any row is taken), or the file can't be written.
     """
-    code = format_of(path).code()
+    code = written_format_of(path).code()
     try:
         named(list(schema.names), path)
     except UnreadableError as error:
         raise unwritable(path, "two columns have the same name") from error
     full = schema.with_metadata({**text_of(schema.metadata), **metadata} or None)
-    if path.is_dir():
-        raise unwritable(path, "it is a folder")
     kept = code.kept(full)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:

@@ -30,6 +30,9 @@ class Unread:
 def read_image(path: Path) -> bytes | Unread:
     """Return the bytes of a file, or why there are none."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # A pipe or a device could keep us waiting for ever; what a folder is, opening it says.
+            return Unread("unreadable_file", "It is no regular file.")
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -27,6 +27,8 @@ _MANIFEST = "manifest.json"
 _OUTPUT = "output.json"
 _LOCK = "lock"
 
+_NOTED = {"bytes", "mtime_ns", "failed"}
+
 _FIRST = b"galaxytree.first"
 _NETWORK = b"galaxytree.network"
 
@@ -49,7 +51,14 @@ class Ledger:
     failed: dict[int, Mapping[str, int]]
 
     def begin(self, manifest: Manifest) -> None:
-        """Write the manifest; StorageError if that can't be done."""
+        """Write the manifest; StorageError if that can't be done.
+
+        Parts that are there without one are nobody's: they could be of another catalogue.
+        """
+        with storing(self.folder):
+            for stray in [*self.folder.glob("part-*"), self.folder / _OUTPUT]:
+                stray.unlink(missing_ok=True)
+            sync_folder(self.folder)
         replace(self.folder / _MANIFEST, manifest.model_dump_json(indent=1).encode())
         self.manifest = manifest
 
@@ -174,12 +183,15 @@ class Ledger:
         return self.has_written(output) and (self._noted() or {})["failed"] == 0
 
     def _noted(self) -> dict[str, int] | None:
+        if self.manifest is None:
+            return None
         with storing(self.folder):
             try:
-                noted: dict[str, int] = json.loads((self.folder / _OUTPUT).read_bytes())
-            except FileNotFoundError:
+                noted = json.loads((self.folder / _OUTPUT).read_bytes())
+            except (FileNotFoundError, ValueError):
                 return None
-        return noted
+        # What is no note of ours says nothing.
+        return noted if isinstance(noted, dict) and (not noted or set(noted) == _NOTED) else None
 
     def remove(self) -> None:
         """Remove the ledger: nothing of it is needed any more."""

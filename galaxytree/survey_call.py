@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from galaxytree.batch_calls import BatchCaller
+from galaxytree.calls import authorization
 from galaxytree.client import GalaxytreeError, UnauthorizedError
 from galaxytree.cutouts import AngleUnitError, CutoutError
 from galaxytree.servers import addresses_of
@@ -105,6 +106,7 @@ def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], E
         return lambda: ray.RayEngine(given["address"])
     try:
         addresses_of(given["servers"])
+        authorization(given["api_key"])
     except ValueError as error:
         raise WrongOptionError(str(error)) from error
 

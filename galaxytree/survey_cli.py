@@ -114,7 +114,11 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )
 @_option("--retry-failed", is_flag=True, help="Try the rows again that failed.")
 @_option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there and not of this survey.")
-@_option("--dry-run", is_flag=True, help="Show the first requests and what would be done, and send none.")
+@_option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the first requests and what would be done, and send none; a service is only asked for its model.",
+)
 @_option(
     "--progress-seconds", type=_SECONDS, default=10.0,
     help="How often a line tells how far it is where there is no terminal, in seconds.",
@@ -128,15 +132,16 @@ def score(**given: Any) -> None:  # noqa: ANN401 (options of every type)
     """
     try:
         from galaxytree import survey_call  # noqa: PLC0415 (needs the extra)
-    except ImportError as error:
-        msg = f"galaxytree score needs packages that are not installed ({error.name or error}): {SURVEY_EXTRA}"
-        raise WrongCallError(msg) from error
-    try:
+
         if given["dry_run"]:
             for line in survey_call.dry_run(given):
                 click.echo(line)
             return
         summary = survey_call.conducted(given)
+    except ImportError as error:
+        # Some are first needed by a catalogue's format, or a condition.
+        msg = f"galaxytree score needs packages that are not installed ({error.name or error}): {SURVEY_EXTRA}"
+        raise WrongCallError(msg) from error
     except KeyboardInterrupt:
         msg = "stopped. What was scored is kept beside the output: the same command goes on from there"
         raise WrongCallError(msg) from None

@@ -1,5 +1,6 @@
 """The table of a survey that is scored: the catalogue's columns, and what the ledger holds."""
 
+import re
 from collections.abc import Iterator
 from importlib.metadata import version
 from itertools import count
@@ -9,7 +10,7 @@ import pyarrow as pa
 from galaxytree.catalogue import writing
 from galaxytree.ledger import Ledger
 from galaxytree.score_table import ERROR_CODE, ERROR_DETAIL, OK, STATUS
-from galaxytree.survey_errors import OutputExistsError, UnfitCatalogueError
+from galaxytree.survey_errors import OutputExistsError
 from galaxytree.survey_plan import Plan
 from galaxytree.survey_rows import of_equal_size
 
@@ -51,13 +52,13 @@ def write_output(plan: Plan, ledger: Ledger) -> list[str]:
     check_place(plan, ledger)
     manifest, output = ledger.begun, plan.call.output
     schema = plan.table_schema(manifest)
-    if plan.catalogue.sha256() != plan.options["catalogue (sha256)"]:
-        msg = f"{plan.catalogue.path} was changed while it was scored: nothing is written. Put it back as it was"
-        raise UnfitCatalogueError(msg)
+    plan.watch.check()
     ledger.announce_output()
     # What a killed run has left.
-    for stray in output.parent.glob(f".{output.name}.*.unfinished"):
-        stray.unlink(missing_ok=True)
+    unfinished = re.compile(rf"\.{re.escape(output.name)}\.\d+\.unfinished")
+    for stray in output.parent.iterdir():
+        if unfinished.match(stray.name):
+            stray.unlink(missing_ok=True)
     kept = plan.rows.chunks(WRITE_ROWS, plan.columns)
     scores = of_equal_size(_parts(ledger), WRITE_ROWS)
     failures: list[str] = []
@@ -103,6 +104,6 @@ def _metadata(plan: Plan, ledger: Ledger) -> dict[str, str]:
         "tree": model.tree,
         "views": str(manifest.views),
         "catalogue": plan.catalogue.path.name,
-        "catalogue_sha256": str(plan.options["catalogue (sha256)"]),
+        "catalogue_sha256": plan.watch.sha256,
         "command": plan.command,
     }

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from galaxytree.catalogue import Catalogue, format_of, open_catalogue
+from galaxytree.catalogue import Catalogue, format_of, open_catalogue, written_format_of
 from galaxytree.survey_engine import Detail, ModelFacts
-from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError
+from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError, WrongOptionError
 from galaxytree.survey_manifest import Manifest, Option
 from galaxytree.survey_rows import SurveyRows
 from galaxytree.survey_sources import ImageSource, Wanted, image_source
+from galaxytree.survey_watch import Watch
 from galaxytree.views import Views
 
 LEDGER_SUFFIX = ".ledger"
@@ -96,14 +97,24 @@ class Plan:
         Raises
         ------
         CatalogueError
-            If it can't be read, the condition can't be understood, or the format of one of the tables isn't known.
+            If it can't be read, the condition can't be understood, or there are no tables of such names.
         UnfitCatalogueError
             If it lacks a column.
+        WrongOptionError
+            If the table is to stand where the catalogue does.
         """
-        format_of(call.output)
+        # With what it needs, which would otherwise be missed when all is scored.
+        written_format_of(call.output).code()
         catalogue = open_catalogue(call.catalogue)
+        if call.output.exists() and call.output.samefile(call.catalogue):
+            msg = f"{call.output} is the catalogue itself, and would be replaced by the table: choose another --output"
+            raise WrongOptionError(msg)
         source = image_source(catalogue.schema, call.catalogue.parent, call.wanted)
         plan = cls(call, catalogue, source, SurveyRows(catalogue, call.where, call.limit))
+        twice = sorted({name for name in plan.columns if plan.columns.count(name) > 1})
+        if twice:
+            msg = f"--columns has {twice[0]} twice; each of the table's columns has a name of its own"
+            raise UnfitCatalogueError(msg)
         unknown = [name for name in plan.columns if name not in catalogue.schema.names]
         if unknown:
             msg = f"the catalogue has no column {unknown[0]} (--columns); its columns are {_listed(catalogue)}"
@@ -117,17 +128,28 @@ class Plan:
         """Which of the catalogue's columns the table has."""
         if self.call.columns is None:
             return tuple(self.catalogue.schema.names)
-        (names,) = csv.reader([self.call.columns], skipinitialspace=True) if self.call.columns else ([],)
+        try:
+            (names,) = csv.reader([self.call.columns], skipinitialspace=True) if self.call.columns else ([],)
+        except csv.Error as error:
+            msg = f"--columns {self.call.columns!r} is no line of names ({error})"
+            raise WrongOptionError(msg) from error
         return tuple(names)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What knows whether the catalogue was changed."""
+        return Watch(self.catalogue)
 
     @cached_property
     def options(self) -> dict[str, Option]:
         """All that decides the result, but for the model, in words."""
         call = self.call
+        selection = {} if call.where is None else {"--where (rows, sha256)": self.rows.selection}
         return {
-            "catalogue (sha256)": self.catalogue.sha256(),
+            "catalogue (sha256)": self.watch.sha256,
             "images": shlex.join(self.source.words),
             "--where": call.where,
+            **selection,
             "--limit": call.limit,
             "--columns": list(self.columns),
             "--prefix": call.prefix,

@@ -1,11 +1,13 @@
 """The rows of a catalogue that a survey is of, a few at a time."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 
-from galaxytree.catalogue import Catalogue
+from galaxytree.catalogue import Catalogue, FilterError
 
 READ_ROWS = 4096
 """About how many rows are read together: enough for a format to be quick, few enough to be small."""
@@ -27,6 +29,7 @@ class SurveyRows:
         self.catalogue = catalogue
         self._where = where
         self._limit = limit
+        self._seen: list[bytes] = []
 
     @cached_property
     def count(self) -> int:
@@ -40,6 +43,17 @@ class SurveyRows:
                     break
         return selected if self._limit is None else min(selected, self._limit)
 
+    @property
+    def selection(self) -> str | None:
+        """What tells which rows a condition selects, in hexadecimal; None without one.
+
+        A condition may have another answer tomorrow (``day > current_date - 7``), and then the rows are others.
+        """
+        if self._where is None:
+            return None
+        _ = self.count
+        return hashlib.sha256(b"".join(self._seen)).hexdigest()
+
     def chunks(
         self, size: int, columns: Sequence[str] | None = None, *, start: int = 0
     ) -> Iterator[tuple[int, pa.Table]]:
@@ -52,6 +66,11 @@ class SurveyRows:
             Only these; all if not given.
         start
             From which row on: one at which a chunk begins.
+
+        Raises
+        ------
+        FilterError
+            If the condition doesn't select the rows that it did before: scores would come to stand at other galaxies.
         """
         if self._where is None:
             # A multiple of the chunk, so that nothing has to be cut and put together.
@@ -72,8 +91,15 @@ class SurveyRows:
     def _selected(self, size: int) -> Iterator[pa.Table]:
         from galaxytree.catalogue import where  # noqa: PLC0415 (loads DuckDB, which few surveys need)
 
-        for table in self.catalogue.batches(size):
-            yield table.filter(where(table, str(self._where)))
+        for place, table in enumerate(self.catalogue.batches(size)):
+            rows = where(table, str(self._where))
+            seen = hashlib.sha256(np.packbits(np.asarray(rows)).tobytes()).digest()
+            if place == len(self._seen):
+                self._seen.append(seen)
+            elif self._seen[place] != seen:
+                msg = f"{self._where!r} doesn't select the same rows each time: leave out chance, and the time of day"
+                raise FilterError(msg)
+            yield table.filter(rows)
 
 
 def of_equal_size(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:

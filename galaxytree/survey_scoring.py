@@ -111,6 +111,7 @@ class _Work:
         for first, table in self._plan.rows.chunks(manifest.chunk_rows, source.columns, start=start):
             if first not in self._due:
                 continue
+            self._plan.watch.glance()
             images = source.images(table)
             before = self._before(first, images)
             if before is None:

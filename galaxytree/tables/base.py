@@ -74,7 +74,7 @@ class Catalogue(ABC):
             return
         try:
             yield from self.pieces(start, size)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise unreadable(self.path, error) from error
 
     def sha256(self) -> str:

@@ -4,7 +4,6 @@ Rows are decoded and encoded a few thousand at a time as NumPy records, since as
 """
 
 import gzip
-import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,6 +25,9 @@ from galaxytree.tables.plain import plain, plain_schema
 
 BLOCK_BYTES = 2880
 """FITS files are made of blocks of this size."""
+
+MOST_COLUMNS = 999
+"""The number of a column has three digits at most."""
 
 
 class FitsCatalogue(Catalogue):
@@ -278,17 +280,20 @@ def _flat(column: pa.Array) -> pa.Array:
 
 def open_table(path: Path) -> Catalogue:
     """Open the first table of a FITS file."""
-    return FitsCatalogue(path)
+    try:
+        return FitsCatalogue(path)
+    except fits.VerifyError as error:
+        raise unreadable(path, f"its head is damaged ({error})") from error
 
 
 def kept(schema: pa.Schema) -> pa.Schema:
     """Return the columns as they are written."""
+    if len(schema) > MOST_COLUMNS:
+        msg = f"FITS has tables of {MOST_COLUMNS} columns, and this one would have {len(schema)}; leave some out"
+        raise UnwritableError(msg)
     return plain_schema(schema, kind="FITS", lists="fixed")
 
 
 def create(path: Path, schema: pa.Schema, rows: int, name: str) -> FitsSink:  # noqa: ARG001
     """Begin a FITS file."""
-    if re.search(r"\.gz$", name, re.IGNORECASE):
-        msg = f"{name}: compressed FITS files are read, not written"
-        raise UnwritableError(msg)
     return FitsSink(path, schema)

@@ -1,10 +1,12 @@
 """Calls of many images: one row for each, in order, whatever services do meanwhile."""
 
 import asyncio
+import email.utils
 import gzip
 import threading
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +235,20 @@ def test_retry_after_is_a_lower_bound() -> None:
     assert len(one.heard) == 1
 
 
+def test_retry_after_may_be_a_date() -> None:
+    later = email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=1000), usegmt=True)
+    for says, least in ((later, 900), (later.replace("GMT", "-0000"), 900), ("Sat, 01 Jan 2000 00:00:00 GMT", 0)):
+        with misbehaving(then=lambda asked, says=says: asked.refuse(503, "not_ready", Retry_After=says)) as one:
+            with pytest.raises(TryLaterError) as error:
+                score(one.url, patience=0)
+            assert error.value.retry_after_seconds is not None
+            assert least <= error.value.retry_after_seconds <= least + 100
+    with misbehaving(then=lambda asked: asked.refuse(503, "not_ready", Retry_After="soon")) as one:
+        with pytest.raises(TryLaterError) as error:
+            score(one.url, patience=0)
+        assert error.value.retry_after_seconds is None
+
+
 def test_another_service_does_not_wait_for_that() -> None:
     with (
         misbehaving(then=lambda asked: asked.refuse(503, "not_ready", Retry_After="1000")) as busy,
@@ -306,6 +322,12 @@ def test_without_patience_it_is_told_what_was_said_of_each_item() -> None:
 
     with misbehaving(of_one, then=lambda asked: asked.refuse(429, "overloaded")) as one, pytest.raises(TryLaterError):
         score(one.url, patience=0.3)
+    # A key that is valid no more says nothing of the items.
+    with (
+        misbehaving(failing("overloaded"), then=lambda asked: asked.refuse(401, "unauthorized")) as one,
+        pytest.raises(UnauthorizedError),
+    ):
+        score(one.url)
 
 
 def test_networks_are_not_mixed() -> None:

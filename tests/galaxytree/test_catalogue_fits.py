@@ -234,3 +234,23 @@ def test_files_are_what_the_standard_says(tmp_path: Path) -> None:
         with fits.open(path) as file:
             file.verify("exception")
             assert file[1].header["NAXIS2"] == 1000
+
+
+def test_more_columns_than_fits_can_number_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "x.fits", pa.table({f"c{number}": [number] for number in range(999)}))
+    assert read(tmp_path / "x.fits")["c998"].to_pylist() == [998]
+    with pytest.raises(UnwritableError, match="FITS has tables of 999 columns, and this one would have 1000"):
+        write(tmp_path / "y.fits", pa.table({f"c{number}": [number] for number in range(1000)}))
+
+
+@pytest.mark.parametrize(
+    "damage", [(b"TFORM1  =", b"TFORK1  ="), (b"TFIELDS =", b"TFIELDZ ="), (b"= 'deg     '", b"= deg''    '")]
+)
+def test_a_damaged_header_is_said_in_a_sentence(tmp_path: Path, damage: tuple[bytes, bytes]) -> None:
+    path = saved(tmp_path / "x.fits", fits.Column("a", "1J", unit="deg", array=np.arange(3)))
+    was = path.read_bytes()
+    path.write_bytes(was.replace(*damage))
+    assert path.read_bytes() != was
+    with pytest.raises(UnreadableError, match="its head is damaged") as caught:
+        open_catalogue(path)
+    assert "\n" not in str(caught.value)

@@ -140,6 +140,14 @@ TAIL = "</DATA></TABLE></RESOURCE></VOTABLE>"
         (f"{HEAD}{TAIL}".replace('"int"', '"floatComplex"'), "column 'a' has floatComplex"),
         (f"{HEAD}{TAIL}".replace('"int"', '"boolean" arraysize="3"'), "column 'a' has boolean arrays"),
         (f"{HEAD}{TAIL}".replace('"b"', '"a"'), "two columns"),
+        (f"{HEAD}{TAIL}".replace('"*"', '"many"').replace("char", "int"), "its head is damaged"),
+        (f'<?xml version="1.0" encoding="UF-8"?>{HEAD}{TAIL}', "its head is damaged .unknown encoding"),
+        (
+            f"{HEAD}<BINARY><STREAM encoding='base64'>AAAAAQAAAAA=</STREAM></BINARY>{TAIL}".replace(
+                'datatype="int"/>', 'datatype="int"><VALUES null="none"/></FIELD>'
+            ),
+            "none",
+        ),
         (f'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>{HEAD}{TAIL}', "entities"),
         (f'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>{HEAD}{TAIL}', "entities"),
     ],

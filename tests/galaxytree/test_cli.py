@@ -15,6 +15,7 @@ from app.settings import Settings
 from galaxytree import cli
 from galaxytree.cli import main
 from galaxytree.decision_tree import DecisionTree, load_tree
+from galaxytree.survey_cli import score
 from tests.galaxies import encode, jpeg, png
 from tests.servers import Process, galaxytree, threaded
 from tests.tiny_model import write_model
@@ -207,7 +208,8 @@ def test_a_tree_that_does_not_exist() -> None:
 def options() -> list[tuple[str, click.Option]]:
     return [
         (name, option)
-        for name, command in sorted(main.commands.items())
+        # That of surveys is loaded when it is asked for.
+        for name, command in (*sorted(main.commands.items()), ("score", score))
         for option in command.params
         if isinstance(option, click.Option)
     ]

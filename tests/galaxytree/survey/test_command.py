@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -41,6 +42,26 @@ def test_without_the_extra_it_is_listed_and_says_what_it_needs(catalogue: Path, 
     assert ended.returncode == 2
     assert ended.stderr.startswith("Error: galaxytree score needs packages that are not installed (")
     assert ended.stderr.endswith("): pip install 'galaxytree[survey]'\n")
+
+
+@pytest.mark.parametrize("package", ["astropy", "duckdb"])
+def test_what_a_format_or_a_condition_needs_is_said_too(catalogue: Path, tmp_path: Path, package: str) -> None:
+    words = ["score", str(catalogue), "-o", str(tmp_path / "out.fits"), "--where", "mag < 2", "--dry-run"]
+    ended = without({package}, *words)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"Error: galaxytree score needs packages that are not installed ({package}")
+
+
+def test_ctrl_c_while_it_is_loaded(catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(name: str, *_: object) -> None:
+        if name == "galaxytree.survey_call":
+            raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "galaxytree.survey_call", raising=False)
+    monkeypatch.delattr("galaxytree.survey_call", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=pressed), *sys.meta_path])
+    ended = score(catalogue, tmp_path / "out.parquet")
+    assert (ended.exit_code, ended.stderr.startswith("Error: stopped.")) == (2, True)
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -10,7 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from astropy.table import Table
 
+from galaxytree.tables.selection import selected
 from tests.galaxytree.survey.calls import ledger_of, manifest_of, parts_of, read, score, scoring, url, write_catalogue
 from tests.galaxytree.survey.stand_in import StandIn, standing_in
 from tests.servers import PATIENCE_SECONDS, wait_for
@@ -60,6 +62,32 @@ def test_killed_three_times(stand_in: StandIn, catalogue: Path, tmp_path: Path, 
     assert sum(size for size, _ in stand_in.calls) == 100 + 3 * IN_FLIGHT
     assert set(stand_in.asked) == {url(number) for number in range(100)}
     assert not ledger_of(out).exists()
+
+
+def test_killed_while_what_failed_is_tried_again(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
+) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g00"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    failed = out.read_bytes()
+    stand_in.failing = set()
+    hold(stand_in, 4)
+    with scoring(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url) as process:
+        wait_for(lambda: len(stand_in.calls) >= (stand_in.holds or 0) + 2, "some to be tried again")
+        process.kill()
+        process.wait()
+    release(stand_in)
+    # The table is what it was, until there is another one.
+    assert out.read_bytes() == failed
+    # Without trying any again, it is written with those that have scores now.
+    assert score(catalogue, out, *CHUNKS, server="http://127.0.0.1:9").exit_code == 1
+    scored = [row["url"] for row in read(out).to_pylist() if row["status"] == "ok"]
+    assert 10 <= len(scored) <= 20
+    assert score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed
+    assert {stand_in.asked[one] for one in scored} == {2}
+    assert stand_in.asked.total() <= 200 + IN_FLIGHT
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -262,26 +290,67 @@ def test_a_network_that_changes_on_the_way_is_not_mixed_in(
     assert out.read_bytes() == undisturbed
 
 
+@pytest.mark.parametrize("in_place", [True, False])
 def test_a_catalogue_that_changes_on_the_way(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+) -> None:
+    # Few rows are read at once, so that those which are read later are those of the other catalogue.
+    monkeypatch.setattr("galaxytree.survey_rows.READ_ROWS", 5)
+    catalogue, out = tmp_path / "galaxies.fits", tmp_path / "out.fits"
+    Table({"url": [url(number) for number in range(100)], "note": ["-" * 5000] * 100}).write(catalogue)
+    was = catalogue.read_bytes()
+    undisturbed = tmp_path / "undisturbed.fits"
+    assert score(catalogue, undisturbed, server=stand_in.url).exit_code == 0
+    stand_in.asked.clear()
+    hold(stand_in, 4)
+
+    def change() -> None:
+        wait_for(lambda: len(parts_of(out)) >= 4, "parts")
+        if not in_place:
+            catalogue.rename(tmp_path / "kept")
+        catalogue.write_bytes(was.replace(b"/g00", b"/h00"))
+        release(stand_in)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    changing.join(PATIENCE_SECONDS)
+    assert ended.exit_code == 2
+    assert "unfit_catalogue: " in ended.stderr
+    assert "was changed while it was scored: nothing is written" in ended.stderr
+    assert not out.exists()
+    assert "survey_differs: " in score(catalogue, out, *CHUNKS, server=stand_in.url).stderr
+    catalogue.write_bytes(was)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert set(stand_in.asked) == {url(number) for number in range(100)}
+    assert out.read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_catalogue_that_is_only_touched_on_the_way(
     stand_in: StandIn, catalogue: Path, tmp_path: Path, undisturbed: bytes
 ) -> None:
     out = tmp_path / "out.parquet"
-    was = catalogue.read_bytes()
     hold(stand_in, 4)
     with scoring(catalogue, out, *CHUNKS, server=stand_in.url) as process:
         wait_for(lambda: len(parts_of(out)) >= 4, "parts")
-        catalogue.rename(tmp_path / "kept")
-        write_catalogue(catalogue, 100, more=["x"] * 100)
+        os.utime(catalogue)
         release(stand_in)
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 2
-    assert "was changed while it was scored: nothing is written" in said
-    assert not out.exists()
-    catalogue.write_bytes(was)
-    calls = len(stand_in.calls)
-    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
-    assert len(stand_in.calls) == calls
+    assert process.returncode == 0, said
     assert out.read_bytes() == undisturbed
+
+
+def test_what_a_killed_run_left_unfinished_goes_and_nothing_else(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    ours = [".out.csv.123.unfinished", ".out.csv.123.unfinished-metadata.json"]
+    others = [".out.csv.gz.123.unfinished", ".out.csv.1.csv.123.unfinished"]
+    for name in (*ours, *others):
+        (tmp_path / name).touch()
+    assert score(catalogue, out, server=stand_in.url).exit_code == 0
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"galaxies.parquet", "out.csv", "out.csv-metadata.json", *others}
 
 
 def test_two_at_once(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
@@ -427,3 +496,61 @@ def test_what_stalls_counts_as_unanswered(stand_in: StandIn, catalogue: Path, tm
         assert parts_of(out) == []
         stand_in.gate.set()
         assert process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_condition_that_selects_other_rows_each_time(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    # By chance: refused before an image is asked for, since a score would come to stand at another galaxy.
+    ended = score(catalogue, tmp_path / "chance.parquet", "--where", "random() < 0.5", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "bad_filter: 'random() < 0.5' doesn't select the same rows each time" in ended.stderr
+    assert not stand_in.calls
+    assert not (tmp_path / "chance.parquet").exists()
+
+
+def test_a_condition_that_selects_other_rows_later(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, condition = tmp_path / "out.parquet", "mag < 3 + 3 * (now() > TIMESTAMPTZ '2100-01-01')::INT"
+    stand_in.failing = {"g0029"}
+    assert score(catalogue, out, "--where", condition, server=stand_in.url).exit_code == 1
+    # In a hundred years or so.
+    monkeypatch.setattr("galaxytree.catalogue.where", lambda table, _: selected(table, "mag < 6"))
+    ended = score(catalogue, out, "--where", condition, "--retry-failed", server=stand_in.url)
+    assert ended.exit_code == 2
+    assert "survey_differs: " in ended.stderr
+    assert "--where (rows, sha256)" in ended.stderr
+    assert read(out).num_rows == 30
+
+
+def test_parts_without_a_manifest_are_nobodys(stand_in: StandIn, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    before = write_catalogue(tmp_path / "before.parquet", 20, url=[url(500 + number) for number in range(20)])
+    stand_in.failing = {"g0500"}
+    assert score(before, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    # As a removal leaves it that was stopped half-way.
+    (ledger_of(out) / "manifest.json").unlink()
+    stand_in.failing = set()
+    catalogue = write_catalogue(tmp_path / "galaxies.parquet", 20)
+    assert "output_exists: " in score(catalogue, out, *CHUNKS, server=stand_in.url).stderr
+    out.unlink()
+    hold(stand_in, 1)
+    with scoring(catalogue, out, *CHUNKS, server=stand_in.url):
+        wait_for(lambda: len(stand_in.calls) >= (stand_in.holds or 0) + 1, "the survey to begin")
+    release(stand_in)
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
+    assert all(stand_in.asked[url(number)] for number in range(20))
+    undisturbed = tmp_path / "undisturbed.parquet"
+    assert score(catalogue, undisturbed, server=stand_in.url).exit_code == 0
+    assert out.read_bytes() == undisturbed.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["", "[1]"])
+def test_a_note_that_is_none(stand_in: StandIn, catalogue: Path, tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0029"}
+    assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 1
+    (ledger_of(out) / "output.json").write_text(text)
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert (ended.exit_code, "output_exists: " in ended.stderr) == (2, True)
+    assert score(catalogue, out, *CHUNKS, "--overwrite", server=stand_in.url).exit_code == 1
+    assert set(stand_in.asked.values()) == {1}

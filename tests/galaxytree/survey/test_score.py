@@ -194,7 +194,10 @@ def test_names_that_clash(stand_in: StandIn, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--columns", "objid,nothing"], "no column nothing (--columns); its columns are objid, url, mag"),
+        (["--columns", "objid,url,objid"], "unfit_catalogue: --columns has objid twice"),
+        (["--columns", "objid\nurl"], "wrong_option: --columns 'objid\\nurl' is no line of names"),
         (["--where", "nothing = 3"], "bad_filter"),
+        (["--api-key", "sesame\n"], "wrong_option: the API key has a line end or another control character in it"),
         (["--server", "ftp://somewhere"], "'ftp://somewhere' is no address of a service"),
         (["--server", "http://[::"], "'http://[::' is no address of a service"),
     ],
@@ -217,6 +220,20 @@ def test_a_table_of_no_known_format_and_a_catalogue_that_is_not_there(
     assert (ended.exit_code, "unknown_format" in ended.stderr) == (2, True)
     ended = score(tmp_path / "nowhere.csv", tmp_path / "out.csv", server=stand_in.url)
     assert (ended.exit_code, "unreadable_catalogue" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["out.fits.gz", "folder.csv", "galaxies.parquet", "link.parquet"])
+def test_a_table_that_cannot_be_written_there_is_refused_before_anything_is_done(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "link.parquet").symlink_to(catalogue)
+    was = catalogue.read_bytes()
+    said = {"out.fits.gz": "unwritable_table: ", "folder.csv": "unwritable_table: "}
+    ended = score(catalogue, tmp_path / name, "--overwrite", server=stand_in.url)
+    assert (ended.exit_code, said.get(name, "wrong_option: ") in ended.stderr) == (2, True)
+    assert not stand_in.calls
+    assert catalogue.read_bytes() == was
 
 
 def test_of_many_failed_rows_the_first_few_are_listed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:

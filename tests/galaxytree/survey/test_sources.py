@@ -1,5 +1,6 @@
 """Where images are: columns of URLs, of files, and positions; and rows that say nothing of use."""
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -125,6 +126,15 @@ def test_files_that_another_network_scores(stand_in: StandIn, tmp_path: Path) ->
     ended = score(catalogue, tmp_path / "out.parquet", "--path-column", "file", server=stand_in.url)
     assert ended.exit_code == 2
     assert "network_changed" in ended.stderr
+
+
+def test_a_pipe_is_no_file_and_not_waited_for(stand_in: StandIn, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    catalogue = written(tmp_path / "c.parquet", file=["pipe.jpg", "/dev/null"])
+    out = tmp_path / "out.parquet"
+    assert score(catalogue, out, "--path-column", "file", server=stand_in.url).exit_code == 1
+    assert read(out)["error_code"].to_pylist() == ["unreadable_file"] * 2
+    assert not stand_in.calls
 
 
 def test_no_file_can_be_read(stand_in: StandIn, tmp_path: Path) -> None:
