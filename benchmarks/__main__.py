@@ -51,8 +51,7 @@ def run_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  
         require_wrk()
     except WrkError as error:
         raise click.UsageError(str(error)) from error
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _interrupt)
+    _end_in_good_order()
     asked = set(names or (*SYSTEMS, *SCENARIOS))
     images = galaxies(settings.data)
     results = Results(
@@ -97,6 +96,7 @@ def survey_command(**given: Any) -> None:  # noqa: ANN401  (options of every typ
         require_wrk()
     except WrkError as error:
         raise click.UsageError(str(error)) from error
+    _end_in_good_order()
     click.echo(perform_surveys(settings, _command(), _say))
 
 
@@ -126,6 +126,11 @@ def install_command(names: tuple[str, ...], device: str) -> None:
             click.echo(str(error), err=True)
         else:
             click.echo(f"{name} is installed")
+
+
+def _end_in_good_order() -> None:
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupt)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

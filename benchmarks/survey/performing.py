@@ -78,6 +78,8 @@ def perform(settings: SurveySettings, command: str, say: Callable[[str], None]) 
         complete = True
     except FAILURES as error:
         say(f"stopped: {reason(error)}")
+    except KeyboardInterrupt:
+        say("stopped; what was measured until now is written")
     finally:
         results.whole = complete and not settings.shortened
         results.finished = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
