@@ -14,8 +14,9 @@ SURVEYS = "surveys"
 ROWS = 100_000
 LEAST_RATIO = 0.9
 MOST_MIB = 300
-CALLS_IN_FLIGHT_ROWS = 1024
-"""Rows that a client has in flight unless it is told otherwise."""
+IN_FLIGHT_ROWS = 32 * 256
+"""Rows of the chunks that a client has in flight at most, unless it is told otherwise: so many where images stall, of
+which 1,024 are unanswered."""
 
 _MARKS = {True: "met", False: "**not met**"}
 
@@ -118,10 +119,11 @@ def _disturbed(each: Disturbed) -> Iterator[str]:
         f"{FETCH_TIMEOUT_SECONDS} s); exit status {each.statuses[0]} and {each.statuses[1]}",
         met=each.same and not wrong,
     )
-    most = CALLS_IN_FLIGHT_ROWS * (each.kills + each.restarts)
+    most = IN_FLIGHT_ROWS * (each.kills + each.restarts)
     yield _row(
         each.precision,
         "at most what was in flight is scored twice",
-        f"{each.scored_again} good rows were fetched once more; at most {most} were in flight",
+        f"{each.scored_again:,} good rows were fetched once more, by {each.kills + each.restarts} interruptions; in "
+        f"flight are at most {IN_FLIGHT_ROWS:,} rows each time, in chunks some of whose images stall",
         met=each.scored_again <= most,
     )

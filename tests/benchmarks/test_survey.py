@@ -148,7 +148,7 @@ def test_a_page_of_surveys_that_went_well(tmp_path: Path) -> None:
         {"steady": [steady(status=1)]},
         {"disturbed": [disturbed(same=False)]},
         {"disturbed": [disturbed(wrong={"misplaced": 2})]},
-        {"disturbed": [disturbed(scored_again=5000)]},
+        {"disturbed": [disturbed(scored_again=33_000)]},
     ],
     ids=str,
 )
