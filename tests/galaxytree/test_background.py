@@ -70,13 +70,8 @@ def test_ctrl_c_in_the_waiting_thread_cancels() -> None:
             ended.set()
 
     one = Background("one")
-    # Whatever started the tests may have had it ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            one.run(long())
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        one.run(long())
     assert ended.wait(PATIENCE_SECONDS / 2)
     one.close(nothing())
 
