@@ -11,7 +11,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from app.errors import BodyTimeoutError, InvalidRequestError, PayloadTooLargeError
+from app.errors import BodyTimeoutError, InvalidRequestError, image_too_large
 from app.settings import MULTIPART_OVERHEAD_BYTES
 
 PART = "file"
@@ -59,7 +59,7 @@ async def read_image(scope: Scope, receive: Receive, limits: BodyLimits, hold: C
     multipart = is_form(scope)
     most = limits.image_bytes + (MULTIPART_OVERHEAD_BYTES if multipart else 0)
     if int(_header(scope, b"content-length") or 0) > most:
-        raise _too_large(limits)
+        raise image_too_large(limits.image_bytes)
     try:
         async with asyncio.timeout(limits.seconds), aclosing(_bounded(receive, most, limits, hold)) as stream:
             return await (_read_part(Headers(scope=scope), stream, limits) if multipart else _read_raw(stream))
@@ -91,7 +91,7 @@ async def _bounded(
         more = message.get("more_body", False)
         seen += len(chunk)
         if seen > most:
-            raise _too_large(limits)
+            raise image_too_large(limits.image_bytes)
         hold(len(chunk))
         yield chunk
 
@@ -127,9 +127,5 @@ async def _read_part(headers: Headers, stream: AsyncGenerator[bytes, None], limi
     finally:
         await form.close()
     if len(data) > limits.image_bytes:
-        raise _too_large(limits)
+        raise image_too_large(limits.image_bytes)
     return data
-
-
-def _too_large(limits: BodyLimits) -> PayloadTooLargeError:
-    return PayloadTooLargeError(f"The image has more than {limits.image_bytes} bytes; send a smaller one.")

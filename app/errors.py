@@ -187,6 +187,11 @@ def problem(status: int, code: str, title: str, detail: str) -> Problem:
     return Problem(type=f"urn:galaxytree:problem:{code}", title=title, status=status, detail=detail, code=code)
 
 
+def image_too_large(most_bytes: int) -> PayloadTooLargeError:
+    """Return the error of an image that has more bytes than it may."""
+    return PayloadTooLargeError(f"The image has more than {most_bytes} bytes; send a smaller one.")
+
+
 def request_errors() -> dict[str, type[RequestError]]:
     """Return what may be wrong with a request by its code, for what workers find."""
     return {each.code: each for each in RequestError.__subclasses__()}

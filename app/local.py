@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.devices import choose
 from app.engine import Engine
-from app.errors import PayloadTooLargeError, ServiceError
+from app.errors import ServiceError, image_too_large
 from app.jobs import Job
 from app.loading import load_model
 from app.model_folder import ModelFolder
@@ -72,8 +72,7 @@ class LocalEngine:
         """
         try:
             if len(data) > self._settings.max_image_bytes:
-                msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
-                raise PayloadTooLargeError(msg)
+                raise image_too_large(self._settings.max_image_bytes)
             job = Job(data, views=views or self._settings.views, full=full)
             (answer,) = self._engine.answer([job], [self._engine.read(job)], alone=True)
             return Classification.model_validate_json(answer)

@@ -17,7 +17,7 @@ import orjson
 from app.batching import Entry, decode, score
 from app.devices import choose
 from app.engine import Engine
-from app.errors import InternalError, PayloadTooLargeError, ServiceError, request_errors
+from app.errors import InternalError, ServiceError, image_too_large, request_errors
 from app.fetching.fetcher import Fetcher
 from app.frames import Frame, Kind
 from app.jobs import Job
@@ -159,8 +159,7 @@ class Scorer:
             return await self._fetcher.fetch(image)
         data = await asyncio.to_thread(read_image, image) if isinstance(image, Path) else image
         if isinstance(data, bytes) and len(data) > self._settings.max_image_bytes:
-            msg = f"The image has more than {self._settings.max_image_bytes} bytes; send a smaller one."
-            raise PayloadTooLargeError(msg)
+            raise image_too_large(self._settings.max_image_bytes)
         return data
 
     async def _frame(self, entry: Entry, waiting: asyncio.Queue[_Waiting]) -> Frame:

@@ -4,7 +4,7 @@
 comes of one. Each part is scored through a service, or in the process that has it, with a model that stays loaded.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,19 @@ from typing import Any
 import pyarrow as pa
 
 from galaxytree.background import Background
-from galaxytree.batch_calls import BatchCaller, ImageItem, UrlItem
+from galaxytree.batch_calls import BatchCaller
 from galaxytree.calls import PATIENCE_SECONDS
-from galaxytree.groups import CALL_BYTES
-from galaxytree.image_files import Unread, read_image
+from galaxytree.image_files import Unread
 from galaxytree.in_process import GivenImage, the_scorer
 from galaxytree.score_table import score_rows
 from galaxytree.servers import addresses_of
 from galaxytree.survey_engine import Detail, ModelFacts
+from galaxytree.uploads import score_images
 from galaxytree.views import Views
 
 Row = dict[str, Any]
 
 NO_IMAGE = Unread("no_image", "The row has no image.")
-
-CALL_ITEMS = 256
-"""Images that are asked for in one call of a service."""
 
 
 @dataclass(frozen=True)
@@ -114,33 +111,10 @@ class _Way:
         caller = BatchCaller(servers, api_key=self.api_key, patience_seconds=self.patience_seconds)
         try:
             model = await caller.model()
-            rows: list[Row] = []
-            for group in _groups(images):
-                items: list[Any] = [item for item in group if not isinstance(item, Unread)]
-                answer = await caller.score(items, detail=self.detail, views=self.views) if items else None
-                answered = iter(answer.rows if answer else ())
-                rows += [item.row if isinstance(item, Unread) else next(answered) for item in group]
+            rows, _ = await score_images(caller, images, detail=self.detail, views=self.views)
         finally:
             await caller.aclose()
         return model, rows
-
-
-def _groups(images: Sequence[GivenImage]) -> Iterator[list[UrlItem | ImageItem | Unread]]:
-    """Read files, and yield what is sent together."""
-    group: list[UrlItem | ImageItem | Unread] = []
-    size = 0
-    for image in images:
-        one = read_image(image) if isinstance(image, Path) else image
-        if isinstance(one, bytes):
-            size += len(one)
-            group.append(ImageItem(one))
-        else:
-            group.append(UrlItem(one) if isinstance(one, str) else one)
-        if len(group) >= CALL_ITEMS or size >= CALL_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def score_table(  # noqa: PLR0913 (each is given by name)

@@ -1,17 +1,16 @@
 """Scores the images of a survey through a service, or several."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from galaxytree.batch_calls import BatchAnswer, BatchCaller, ImageItem, UrlItem
-from galaxytree.groups import CALL_BYTES
-from galaxytree.image_files import Unread, read_image
+from galaxytree.batch_calls import BatchCaller, UrlItem
 from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, ModelFacts, Scored
+from galaxytree.uploads import score_images
 
 DEFAULT_CONCURRENCY = 4
 """So many chunks' worth of images are unanswered: enough for a service to have some at hand while others come."""
@@ -67,33 +66,16 @@ class ServiceEngine:
 
     async def _scored(self, chunk: Chunk, asking: Asking, heard: Callable[[int], object]) -> Scored:
         if asking.files:
-            rows, network = await self._upload(chunk, asking, heard)
+            rows, networks = await score_images(
+                self._caller, map(Path, chunk.images), detail=asking.detail, views=asking.views, heard=heard
+            )
         else:
-            answer = await self._ask([UrlItem(url) for url in chunk.images], asking, heard)
-            rows, network = answer.rows, answer.network
+            urls = [UrlItem(url) for url in chunk.images]
+            answer = await self._caller.score(urls, detail=asking.detail, views=asking.views, heard=heard)
+            rows, networks = answer.rows, {answer.network}
+        # If any is another one, that is what is to be known.
+        network = next((one for one in networks if one != self._network), self._network)
         return Scored(chunk.first, score_rows(rows, asking.schema), network)
-
-    async def _upload(
-        self, chunk: Chunk, asking: Asking, heard: Callable[[int], object]
-    ) -> tuple[list[dict[str, Any]], str]:
-        """Send the files of a chunk, some at a time."""
-        rows: list[dict[str, Any]] = []
-        network = self._network
-        files = _groups(chunk.images)
-        while group := await asyncio.to_thread(next, files, None):
-            images = [one for one in group if isinstance(one, ImageItem)]
-            if images:
-                answer = await self._ask(images, asking, heard)
-                answered = iter(answer.rows)
-                if answer.network != self._network:
-                    network = answer.network
-            rows += [next(answered) if isinstance(one, ImageItem) else one.row for one in group]
-        return rows, network
-
-    async def _ask(
-        self, items: list[UrlItem] | list[ImageItem], asking: Asking, heard: Callable[[int], object]
-    ) -> BatchAnswer:
-        return await self._caller.score(items, detail=asking.detail, views=asking.views, heard=heard)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -155,18 +137,3 @@ class _Flight:
         for task in self._left:
             task.cancel()
         await asyncio.gather(*self._left, return_exceptions=True)
-
-
-def _groups(paths: Sequence[str]) -> Iterator[list[ImageItem | Unread]]:
-    """Read files, and yield as many as are sent together."""
-    group: list[ImageItem | Unread] = []
-    size = 0
-    for path in map(Path, paths):
-        read = read_image(path)
-        group.append(read if isinstance(read, Unread) else ImageItem(read, path.name))
-        size += 0 if isinstance(read, Unread) else len(read)
-        if size >= CALL_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group

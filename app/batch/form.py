@@ -11,7 +11,7 @@ from starlette.types import Receive
 
 from app.admission import Admission
 from app.batch.items import Intake, Item, body_of, too_many
-from app.errors import InvalidRequestError, PayloadTooLargeError
+from app.errors import InvalidRequestError, image_too_large
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -209,8 +209,7 @@ class Form(Intake):
                 item.data = b"".join(self._pieces)
                 self._admission.hold_anyway(self._bytes)
             else:
-                msg = f"The image has more than {self._most_bytes} bytes; send a smaller one."
-                item.error = PayloadTooLargeError(msg)
+                item.error = image_too_large(self._most_bytes)
             self._count += 1
             self._items.append(item)
         self._pieces = []

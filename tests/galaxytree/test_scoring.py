@@ -111,8 +111,8 @@ def test_this_process_and_a_service_say_the_same(
     files: pd.DataFrame, scorer: in_process.Scores, fetching: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert scorer
-    monkeypatch.setattr("galaxytree.scoring.CALL_ITEMS", 2)
-    monkeypatch.setattr("galaxytree.scoring.CALL_BYTES", 3000)
+    monkeypatch.setattr("galaxytree.uploads.CALL_ITEMS", 2)
+    monkeypatch.setattr("galaxytree.uploads.CALL_BYTES", 3000)
     here, there = (score_frame(files, path_column="file", **way) for way in ({}, {"server": [fetching.url]}))
     assert codes(here) == codes(there) == CODES
     numbers = here.select_dtypes("float32").columns

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from galaxytree import image_files, service_engine
+from galaxytree import image_files, uploads
 from tests.galaxytree.survey.calls import read, score, url
 from tests.galaxytree.survey.stand_in import StandIn, scores_of
 
@@ -83,7 +83,7 @@ def test_what_the_catalogue_does_not_have(
 
 
 def test_files_beside_the_catalogue(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_engine, "CALL_BYTES", 1000)
+    monkeypatch.setattr(uploads, "CALL_BYTES", 1000)
     monkeypatch.setattr(image_files, "MAX_FILE_BYTES", 5000)
     (tmp_path / "images").mkdir()
     for number, size in enumerate((400, 700, 300, 4000, 10)):
