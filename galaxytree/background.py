@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -35,21 +35,26 @@ class Background:
         RuntimeError
             If this is closed, or belongs to the process that this one was forked from.
         """
+        self._check(doing)
+        return asyncio.run_coroutine_threadsafe(doing, self._loop)
+
+    def run(self, doing: Coroutine[Any, Any, Result]) -> Result:
+        """Do something to its end, and return what comes of it; it is cancelled if the waiting is, as by Ctrl-C."""
+        self._check(doing)
+        waited_for = _WaitedFor(doing)
+        try:
+            return self.start(waited_for.wait()).result()
+        except BaseException:
+            # Not by the future: Ctrl-C may come before there is one, with the work begun all the same.
+            self._loop.call_soon_threadsafe(waited_for.give_up)
+            raise
+
+    def _check(self, doing: Coroutine[Any, Any, object]) -> None:
         # In place of what would hang, or hang with a warning about what was never awaited.
         if self.closed or self._process != os.getpid():
             doing.close()
             msg = "this is closed" if self.closed else "this belongs to another process: make one in each"
             raise RuntimeError(msg)
-        return asyncio.run_coroutine_threadsafe(doing, self._loop)
-
-    def run(self, doing: Coroutine[Any, Any, Result]) -> Result:
-        """Do something to its end, and return what comes of it; it is cancelled if the waiting is, as by Ctrl-C."""
-        future = self.start(doing)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
 
     @property
     def closed(self) -> bool:
@@ -66,6 +71,29 @@ class Background:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+class _WaitedFor(Generic[Result]):
+    """Something that another thread waits for, which may cease to at any moment."""
+
+    def __init__(self, doing: Coroutine[Any, Any, Result]) -> None:
+        self._doing = doing
+        self._task: asyncio.Task[Any] | None = None
+        self._given_up = False
+
+    async def wait(self) -> Result:
+        """Do it, unless it was given up before it began."""
+        if self._given_up:
+            self._doing.close()
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
+        return await self._doing
+
+    def give_up(self) -> None:
+        """Cancel it; called in the loop's thread."""
+        self._given_up = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _end_with(last: Coroutine[Any, Any, object] | None) -> None:

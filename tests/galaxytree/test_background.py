@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Coroutine
+from typing import Any, NoReturn
 
 import pytest
 
@@ -72,6 +74,33 @@ def test_ctrl_c_in_the_waiting_thread_cancels() -> None:
     one = Background("one")
     with pytest.raises(KeyboardInterrupt):
         one.run(long())
+    assert ended.wait(PATIENCE_SECONDS / 2)
+    one.close(nothing())
+
+
+def test_ctrl_c_before_there_is_anything_to_wait_for_cancels(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    begun = threading.Event()
+
+    async def long() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(PATIENCE_SECONDS)
+        finally:
+            ended.set()
+
+    one = Background("one")
+    start = one.start
+
+    def interrupted(doing: Coroutine[Any, Any, None]) -> NoReturn:
+        start(doing)
+        assert begun.wait(PATIENCE_SECONDS)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            one.run(long())
     assert ended.wait(PATIENCE_SECONDS / 2)
     one.close(nothing())
 
