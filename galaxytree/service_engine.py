@@ -96,6 +96,7 @@ class _Flight:
         self._largest = 0
         self._left: dict[asyncio.Task[Scored], int] = {}
         self._news = asyncio.Event()
+        self._failed = False
 
     @property
     def is_empty(self) -> bool:
@@ -107,7 +108,9 @@ class _Flight:
         """Whether another chunk may be begun."""
         unanswered = sum(self._left.values())
         return (
-            unanswered <= (self._concurrency - 1) * self._largest and len(self._left) < STRAGGLING * self._concurrency
+            not self._failed
+            and unanswered <= (self._concurrency - 1) * self._largest
+            and len(self._left) < STRAGGLING * self._concurrency
         )
 
     def add(self, chunk: Chunk, begin: Callable[[Callable[[int], object]], Coroutine[Any, Any, Scored]]) -> None:
@@ -124,13 +127,20 @@ class _Flight:
         task.add_done_callback(lambda _: self._news.set())
 
     async def news(self) -> list[Scored]:
-        """Wait until some images are answered; return the chunks that are done."""
+        """Wait until some images are answered; return the chunks that are done.
+
+        What is done at the moment at which another chunk fails is returned first, and the error raised the next time.
+        """
         await self._news.wait()
         self._news.clear()
         done = [task for task in self._left if task.done()]
-        for task in done:
+        well = [task for task in done if task.exception() is None]
+        if len(well) < len(done):
+            self._failed = True
+            self._news.set()
+        for task in well or done:
             del self._left[task]
-        return [task.result() for task in done]
+        return [task.result() for task in well or done]
 
     async def abandon(self) -> None:
         """Cancel what is in flight."""
