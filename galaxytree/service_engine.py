@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from galaxytree.batch_calls import BatchCaller, UrlItem
+from galaxytree.client_errors import GalaxytreeError
 from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, ModelFacts, Scored
 from galaxytree.uploads import score_images
 
 DEFAULT_CONCURRENCY = 4
 """So many chunks' worth of images are unanswered: enough for a service to have some at hand while others come."""
+
+SAID_AFTER_SECONDS = 3.0
+"""After so long it is said that no service has answered yet."""
 
 STRAGGLING = 8
 """So many times as many chunks may be in flight: an image whose host stalls holds up its chunk, and not the survey."""
@@ -28,18 +32,35 @@ class ServiceEngine:
         Who calls them; it is closed with the engine.
     concurrency : int
         How many chunks' worth of images are unanswered at most.
+    waiting : callable
+        Is told after `SAID_AFTER_SECONDS` if no service has answered yet, and what the trouble is, if that is known.
     """
 
-    def __init__(self, caller: BatchCaller, concurrency: int = DEFAULT_CONCURRENCY) -> None:
+    def __init__(
+        self,
+        caller: BatchCaller,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        waiting: Callable[[GalaxytreeError | None], object] = lambda _: None,
+    ) -> None:
         self._caller = caller
         self._concurrency = concurrency
+        self._waiting = waiting
         self._network = ""
 
     async def model(self) -> ModelFacts:
         """Return which network answers."""
-        facts = ModelFacts.of(await self._caller.model())
+        telling = asyncio.create_task(self._tell())
+        try:
+            facts = ModelFacts.of(await self._caller.model())
+        finally:
+            telling.cancel()
         self._network = facts.network
         return facts
+
+    async def _tell(self) -> None:
+        # It may be starting; but an address may also be mistyped, and nobody is to wait for that unknowingly.
+        await asyncio.sleep(SAID_AFTER_SECONDS)
+        self._waiting(self._caller.calls.trouble)
 
     async def score(self, chunks: Iterator[Chunk], asking: Asking) -> AsyncGenerator[Scored, None]:
         """Score chunks; see `Engine`."""

@@ -10,6 +10,7 @@ import click
 
 from galaxytree.cli import SOME_FAILED, WrongCallError
 from galaxytree.client import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, GalaxytreeError
+from galaxytree.survey_place import has_scores
 from galaxytree.views import VIEWS
 
 if TYPE_CHECKING:
@@ -143,10 +144,11 @@ def score(**given: Any) -> None:  # noqa: ANN401 (options of every type)
         msg = f"galaxytree score needs packages that are not installed ({error.name or error}): {SURVEY_EXTRA}"
         raise WrongCallError(msg) from error
     except KeyboardInterrupt:
-        msg = "stopped. What was scored is kept beside the output: the same command goes on from there"
+        kept = "What was scored is kept beside the output: the same command goes on from there"
+        msg = f"stopped. {kept if has_scores(given['output']) else 'Nothing was scored'}"
         raise WrongCallError(msg) from None
     except GalaxytreeError as error:
-        msg = f"{error.code}: {error}{survey_call.hint(error)}"
+        msg = f"{error.code}: {error}{survey_call.hint(error, given['output'])}"
         raise WrongCallError(msg) from error
     _tell(summary, as_json=given["as_json"])
 

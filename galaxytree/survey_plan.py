@@ -15,12 +15,11 @@ from galaxytree.catalogue import Catalogue, format_of, open_catalogue, written_f
 from galaxytree.survey_engine import Detail, ModelFacts
 from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError, WrongOptionError
 from galaxytree.survey_manifest import Manifest, Option
+from galaxytree.survey_place import ledger_of
 from galaxytree.survey_rows import SurveyRows
 from galaxytree.survey_sources import ImageSource, Wanted, image_source
 from galaxytree.survey_watch import Watch
 from galaxytree.views import Views
-
-LEDGER_SUFFIX = ".ledger"
 
 DEFAULT_CHUNK_ROWS = 256
 """How many rows are asked for, kept and tried again together."""
@@ -68,7 +67,7 @@ class SurveyCall:
     @property
     def ledger(self) -> Path:
         """The folder of the ledger."""
-        return self.output.with_name(self.output.name + LEDGER_SUFFIX)
+        return ledger_of(self.output)
 
 
 @dataclass(frozen=True)

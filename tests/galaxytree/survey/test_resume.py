@@ -142,7 +142,7 @@ def test_a_full_disk(stand_in: StandIn, catalogue: Path, tmp_path: Path, undistu
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
     assert "storage_failed: " in said
-    assert "File too large. What was scored is kept: set this right, for instance by making room, and give the" in said
+    assert "File too large. Set this right, for instance by making room, and give the same command again" in said
     assert sorted(path.name for path in ledger_of(out).iterdir()) == ["lock", "manifest.json"]
     with scoring(catalogue, out, *CHUNKS, server=stand_in.url, preexec_fn=no_table) as process:
         _, said = process.communicate(timeout=PATIENCE_SECONDS)

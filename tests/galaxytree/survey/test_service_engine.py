@@ -33,16 +33,16 @@ class Together(BatchCaller):
 def test_what_is_answered_at_the_moment_at_which_another_chunk_fails_is_not_lost() -> None:
     schema = score_schema(COLUMNS, uncertainty=True, uncertainty_95=True, out_of_domain=True, full=False)
 
-    async def firsts() -> list[int]:
-        engine, found = ServiceEngine(Together(), 2), []
+    async def first_two() -> None:
+        engine = ServiceEngine(Together(), 2)
         # The third is not begun: something has failed already.
         chunks = iter([Chunk(0, ["fails"]), Chunk(1, ["is well"]), Chunk(2, ["is well"])])
+        answers = engine.score(chunks, Asking(schema, files=False, detail="scores", views=1))
         try:
+            assert (await anext(answers)).first == 1
             with pytest.raises(UnreachableError):
-                async for scored in engine.score(chunks, Asking(schema, files=False, detail="scores", views=1)):
-                    found.append(scored.first)
+                await anext(answers)
         finally:
             await engine.aclose()
-        return found
 
-    assert asyncio.run(firsts()) == [1]
+    asyncio.run(first_two())
