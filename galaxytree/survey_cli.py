@@ -114,7 +114,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     "--chunk-rows", type=_COUNT, default=256, metavar="ROWS", help="How many rows are asked for and kept together."
 )
 @_option("--retry-failed", is_flag=True, help="Try the rows again that failed.")
-@_option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there and not of this survey.")
+@_option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there without its ledger, or not of this survey.")
 @_option(
     "--dry-run",
     is_flag=True,
@@ -170,5 +170,7 @@ def _tell(summary: "Summary", *, as_json: bool) -> None:
         click.echo(f"  {line}", err=True)
     if failed > len(summary.failures):
         click.echo("  ...", err=True)
-    click.echo("The same command with --retry-failed tries these again.", err=True)
+    again = "The same command with --retry-failed tries these again."
+    gone = "Its ledger is gone: to try these again, all rows are to be scored again, with --overwrite."
+    click.echo(again if summary.has_ledger else gone, err=True)
     sys.exit(SOME_FAILED)

@@ -1,6 +1,7 @@
 """``galaxytree score`` from a catalogue to a table, against a stand-in for a service."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -91,12 +92,58 @@ def test_retrying_asks_for_just_those_that_failed(stand_in: StandIn, catalogue: 
     assert not ledger_of(out).exists()
 
 
-def test_nothing_left_to_retry(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.parquet"
-    assert score(catalogue, out, "--retry-failed", server=stand_in.url).exit_code == 0
-    ended = score(catalogue, out, "--retry-failed", server=stand_in.url)
-    assert ended.exit_code == 2
-    assert "no ledger beside it (out.parquet.ledger)" in ended.stderr
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.fits", "out.vot"])
+@pytest.mark.parametrize("words", [[], ["--where", "mag < 5 or mag > '7'", "--prefix", "gz_", "--columns", "mag"]])
+def test_what_went_well_was_done_already_when_it_is_called_again(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, name: str, words: list[str]
+) -> None:
+    out = tmp_path / name
+    rows = 79 if words else 100
+    assert score(catalogue, out, *words, server=stand_in.url).exit_code == 0
+    was = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    # Nobody needs to answer for that, and nothing is left that could be tried again.
+    for more in ([], ["--retry-failed"], ["--concurrency", "1", "--chunk-rows", "7"]):
+        ended = score(catalogue, out, *words, *more, server="http://127.0.0.1:9")
+        assert (ended.exit_code, ended.stderr) == (0, "")
+        assert ended.stdout == f"{out} was done already: {rows} rows, {rows} with scores, 0 failed\n"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == was
+    assert set(stand_in.asked.values()) == {1}
+
+
+def test_what_went_well_is_another_surveys_for_another_command_or_catalogue(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    assert score(catalogue, out, server=stand_in.url).exit_code == 0
+    was = out.read_bytes()
+    others = [["--views", "8"], ["--limit", "100"], ["--detail", "full"], ["--where", "mag >= 0"], ["--prefix", "gz_"]]
+    for words in others:
+        ended = score(catalogue, out, *words, server=stand_in.url)
+        assert (ended.exit_code, "Error: output_exists: " in ended.stderr) == (2, True), words
+    assert "neither a ledger nor what it says of itself tells that it is of this catalogue and this" in ended.stderr
+    # What a CSV file says of itself stands beside it.
+    (tmp_path / "out.csv-metadata.json").unlink()
+    assert "output_exists: " in score(catalogue, out, server=stand_in.url).stderr
+    assert "no ledger beside it (out.csv.ledger)" in score(catalogue, out, "--retry-failed", server=stand_in.url).stderr
+    assert out.read_bytes() == was
+    assert set(stand_in.asked.values()) == {1}
+    assert score(catalogue, out, "--overwrite", server=stand_in.url).exit_code == 0
+    assert set(stand_in.asked.values()) == {2}
+    write_catalogue(catalogue, 100, mag=[0.0] * 100)
+    assert "output_exists: " in score(catalogue, out, server=stand_in.url).stderr
+
+
+def test_a_table_with_failed_rows_whose_ledger_is_gone(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.fits"
+    stand_in.failing = {"g0007", "g0042"}
+    assert score(catalogue, out, server=stand_in.url).exit_code == 1
+    shutil.rmtree(ledger_of(out))
+    ended = score(catalogue, out, server=stand_in.url)
+    assert ended.exit_code == 1
+    assert "was done already: 100 rows, 98 with scores, 2 failed" in ended.stdout
+    assert "  row 8: g0007: g0007, it seems.\n  row 43: g0042: g0042, it seems.\n" in ended.stderr
+    assert "Its ledger is gone" in ended.stderr
+    assert "no ledger beside it" in score(catalogue, out, "--retry-failed", server=stand_in.url).stderr
     assert set(stand_in.asked.values()) == {1}
 
 
