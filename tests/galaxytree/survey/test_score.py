@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
+from galaxytree.catalogue import open_catalogue
 from tests.galaxytree.survey.calls import ledger_of, read, score, url, write_catalogue
 from tests.galaxytree.survey.stand_in import COLUMNS, StandIn, scores_of
 
@@ -315,6 +317,7 @@ def test_a_key_is_needed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> 
 
 def test_other_formats(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
     stand_in.failing = {"g0007"}
+    spoken = {}
     for name in ("out.csv", "out.fits", "out.vot"):
         ended = score(catalogue, tmp_path / name, server=stand_in.url)
         assert ended.exit_code == 1, ended.output
@@ -323,6 +326,13 @@ def test_other_formats(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> No
         assert list(found["objid"]) == read(catalogue)["objid"].to_pylist()
         assert float(found["Class1.1"][3]) == pytest.approx(scores_of(url(3))["scores"]["Class1.1"], rel=1e-6)
         assert str(found["error_code"][7]) == "g0007"
+        spoken[name] = open_catalogue(tmp_path / name).schema.field("Class4.1").metadata
+    # All of them say in words what a score is.
+    assert b'"spiral arms"' in spoken["out.csv"][b"description"]
+    assert spoken["out.csv"][b"ucd"] == b"stat.probability;src.morph"
+    assert spoken["out.csv"] == spoken["out.fits"] == spoken["out.vot"]
+    with fits.open(tmp_path / "out.fits") as file:
+        assert [part.name for part in file] == ["PRIMARY", "GALAXYTREE"]
 
 
 def test_a_dry_run_shows_the_first_requests_and_sends_none(stand_in: StandIn, tmp_path: Path) -> None:
