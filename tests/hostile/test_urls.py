@@ -34,7 +34,10 @@ from tests.hostile.names import name_server
 INSIDE = "127.0.0.3"
 """Where nobody may get to."""
 
-NOT_PUBLIC = "The URL is not fetched: it leads to an address that is not public."
+NOT_PUBLIC = (
+    "The URL is not fetched: it leads to an address that is neither public nor among what the service's "
+    "GALAXYTREE_FETCH_HOSTS lists."
+)
 LOOPBACKS = [
     "http://127.0.0.3:{port}/",
     "http://127.0.0.3.:{port}/",
@@ -603,7 +606,20 @@ def test_what_is_not_listed_is_not_looked_up(url: str) -> None:
         ):
             error = await outcome(fetcher, url)
             assert isinstance(error, UrlForbiddenError)
-            assert "GALAXYTREE_FETCH_HOSTS" in error.detail
+            named = url.removeprefix("http://").removesuffix("/")
+            assert error.detail == (
+                f"The URL is not fetched: {named} is not among what the service's GALAXYTREE_FETCH_HOSTS lists."
+            )
             assert names.asked == []
+
+    run(test())
+
+
+def test_a_host_that_is_not_listed_is_not_named_where_a_redirect_leads_there() -> None:
+    async def test() -> None:
+        async with host(redirecting("http://inside.example/")) as one, fetching(one.entry) as fetcher:
+            error = await outcome(fetcher, one.url())
+            assert isinstance(error, UrlForbiddenError)
+            assert "inside" not in error.detail
 
     run(test())
