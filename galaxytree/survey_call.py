@@ -59,7 +59,7 @@ def dry_run(given: Mapping[str, Any]) -> Iterator[str]:
     chunks = -(-plan.rows.count // call.chunk_rows)
     yield (
         f"{call.catalogue} ({plan.catalogue.format}, {plan.catalogue.rows:,} rows): {plan.rows.count:,} to score, in "
-        f"{chunks:,} chunks of {call.chunk_rows:,}, {given['concurrency']} of them in flight"
+        f"{chunks:,} {'chunk' if chunks == 1 else 'chunks'} of {call.chunk_rows:,}, {given['concurrency']} in flight"
     )
     yield f"The table: {call.output}; the ledger until then: {call.ledger}"
     yield f"Scored by: {', '.join(given['servers']) if given['engine_name'] == 'service' else 'Ray'}"
@@ -70,7 +70,7 @@ def dry_run(given: Mapping[str, Any]) -> Iterator[str]:
     else:
         plan.table_schema(plan.begin(model))
         yield f"Model: {model.name} {model.version}, tree {model.tree}"
-    yield "The first requests:"
+    yield "The first requests (rows are counted from 1):"
     shown = (image for _, table in plan.rows.chunks(call.chunk_rows, source.columns) for image in source.images(table))
     for number, image in enumerate(islice(shown, FIRST_REQUESTS), 1):
         yield f"  row {number}: " + (

@@ -43,7 +43,8 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )  # fmt: skip
 @_option(
     "--url-column", metavar="NAME",
-    help="Images are at the URLs of this column. [default: url, image_url or cutout_url, if there is one of them]",
+    help="Images are at the URLs of this column. [default: url, image_url or cutout_url, in whatever case, if there is "
+    "one of them]",
 )  # fmt: skip
 @_option("--path-column", metavar="NAME", help="Images are the files of this column, seen from the catalogue's folder.")
 @_option(
@@ -53,16 +54,17 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @_option(
     "--ra-column",
     metavar="NAME",
-    help="Right ascension (ICRS), for --survey, in degrees if it has no unit. [default: ra]",
+    help="Right ascension (ICRS), for --survey, in degrees if it has no unit. [default: ra, in whatever case]",
 )
 @_option(
     "--dec-column",
     metavar="NAME",
-    help="Declination (ICRS), for --survey, in degrees if it has no unit. [default: dec]",
+    help="Declination (ICRS), for --survey, in degrees if it has no unit. [default: dec, in whatever case]",
 )
 @_option(
     "--radius-column", metavar="NAME",
-    help="Radius that holds 90 % of the light, in arcsec if it has no unit. [default: petroR90_r, if there]",
+    help="Radius that holds 90 % of the light, in arcsec if it has no unit. [default: petroR90_r, in whatever case, if "
+    "there]",
 )  # fmt: skip
 @_option("--hips", metavar="ID", help="Which HiPS, for --survey hips. [default: CDS/P/DSS2/color]")
 @_option("--where", metavar="SQL", help="Only the rows for which this holds, such as 'petroMag_r < 17'. [default: all]")
@@ -171,6 +173,6 @@ def _tell(summary: "Summary", *, as_json: bool) -> None:
     if failed > len(summary.failures):
         click.echo("  ...", err=True)
     again = "The same command with --retry-failed tries these again."
-    gone = "Its ledger is gone: to try these again, all rows are to be scored again, with --overwrite."
-    click.echo(again if summary.has_ledger else gone, err=True)
+    gone = "Their ledger is gone: to try these again, all rows are to be scored again, with --overwrite."
+    click.echo(f"Rows are counted from 1. {again if summary.has_ledger else gone}", err=True)
     sys.exit(SOME_FAILED)

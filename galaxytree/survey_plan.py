@@ -192,11 +192,13 @@ class Plan:
 
     def _compare(self, begun: Mapping[str, Option], now: Mapping[str, Option], who: str) -> None:
         differing = [
-            f"{key} {begun.get(key)!r}, {who} {value!r}" for key, value in now.items() if begun.get(key) != value
+            f"{_given(key, begun.get(key))}, {who} {'none' if value is None else repr(value)}"
+            for key, value in now.items()
+            if begun.get(key) != value
         ]
         if differing:
             msg = (
-                f"{self.call.ledger} is of another survey; it was begun with {'; with '.join(differing)}. Go on as it "
+                f"{self.call.ledger} is of another survey; it was begun {'; '.join(differing)}. Go on as it "
                 f"was begun, choose another --output, or remove that folder to begin anew"
             )
             raise SurveyDiffersError(msg)
@@ -238,6 +240,10 @@ class Plan:
 
 def _listed(catalogue: Catalogue) -> str:
     return ", ".join(catalogue.schema.names)
+
+
+def _given(key: str, value: Option) -> str:
+    return f"without {key}" if value is None else f"with {key} {value!r}"
 
 
 def _in_words(model: ModelFacts) -> dict[str, Option]:

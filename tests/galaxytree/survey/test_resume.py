@@ -224,10 +224,10 @@ def test_a_ledger_that_cannot_be_read_now_is_left_as_it_is(stand_in: StandIn, ca
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--where", "mag > 1"], "--where None, this call has 'mag > 1'"),
-        (["--limit", "50"], "--limit None, this call has 50"),
+        (["--where", "mag > 1"], "it was begun without --where, this call has 'mag > 1'"),
+        (["--limit", "50"], "it was begun without --limit, this call has 50"),
         (["--detail", "full"], "--detail 'scores', this call has 'full'"),
-        (["--views", "8"], "--views None, this call has 8"),
+        (["--views", "8"], "it was begun without --views, this call has 8"),
         (["--prefix", "gz_"], "--prefix '', this call has 'gz_'"),
         (["--columns", "mag"], "--columns ['objid', 'url', 'mag'], this call has ['mag']"),
         (["--chunk-rows", "6"], "--chunk-rows 5, this call has 6"),
@@ -248,6 +248,15 @@ def test_another_survey_is_refused(
     assert said in ended.stderr
     assert {path.name: path.read_bytes() for path in ledger_of(out).iterdir()} == before
     assert len(stand_in.calls) == calls
+
+
+def test_a_survey_that_was_begun_with_more_is_refused(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0009"}
+    words = ["--views", "8", "--limit", "10"]
+    assert score(catalogue, out, *CHUNKS, *words, server=stand_in.url).exit_code == 1
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert "it was begun with --limit 10, this call has none; with --views 8, this call has none. Go" in ended.stderr
 
 
 def test_another_catalogue_is_refused(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_failed_rows_are_rows_and_are_listed(stand_in: StandIn, catalogue: Path,
     assert "100 rows, 97 with scores, 3 failed" in ended.stdout
     assert "  1 g0007\n" in ended.stderr
     assert "  row 8: g0007: g0007, it seems.\n  row 43: g0042: g0042, it seems." in ended.stderr
-    assert "--retry-failed" in ended.stderr
+    assert ended.stderr.endswith("Rows are counted from 1. The same command with --retry-failed tries these again.\n")
     table = read(out)
     rows = table.to_pylist()
     assert [number for number, row in enumerate(rows) if row["status"] == "error"] == [7, 42, 43]
@@ -144,7 +144,7 @@ def test_a_table_with_failed_rows_whose_ledger_is_gone(stand_in: StandIn, catalo
     assert ended.exit_code == 1
     assert "was done already: 100 rows, 98 with scores, 2 failed" in ended.stdout
     assert "  row 8: g0007: g0007, it seems.\n  row 43: g0042: g0042, it seems.\n" in ended.stderr
-    assert "Its ledger is gone" in ended.stderr
+    assert "Rows are counted from 1. Their ledger is gone" in ended.stderr
     assert "no ledger beside it" in score(catalogue, out, "--retry-failed", server=stand_in.url).stderr
     assert set(stand_in.asked.values()) == {1}
 
@@ -340,10 +340,11 @@ def test_a_dry_run_shows_the_first_requests_and_sends_none(stand_in: StandIn, tm
     out = tmp_path / "out.parquet"
     ended = score(catalogue, out, "--url-column", "url", "--chunk-rows", "3", "--dry-run", server=stand_in.url)
     assert ended.exit_code == 0, ended.output
-    assert "10 to score, in 4 chunks of 3, 4 of them in flight" in ended.stdout
+    assert "10 to score, in 4 chunks of 3, 4 in flight\n" in ended.stdout
     assert "Model: stand-in 2026.11.1" in ended.stdout
     for number in range(5):
         assert f"  row {number + 1}: {url(number)}\n" in ended.stdout
+    assert "The first requests (rows are counted from 1):\n" in ended.stdout
     assert url(5) not in ended.stdout
     assert not stand_in.calls
     assert sorted(path.name for path in tmp_path.iterdir()) == ["galaxies.parquet"]
@@ -354,3 +355,4 @@ def test_a_dry_run_shows_the_first_requests_and_sends_none(stand_in: StandIn, tm
     assert alone.exit_code == 0, alone.output
     assert "Model: not known" in alone.stdout
     assert "row 1: none (no_image: The column image_url is empty in this row.)" in alone.stdout
+    assert "10 to score, in 1 chunk of 256, 4 in flight\n" in alone.stdout
