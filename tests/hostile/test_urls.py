@@ -25,6 +25,7 @@ from tests.hostile.hosts import (
     redirecting,
     run,
     saying,
+    until,
     whole,
     with_image,
     with_status,
@@ -372,7 +373,7 @@ def test_a_body_that_is_longer_than_its_length_says_is_cut_and_spoils_only_its_c
     async def test() -> None:
         async with host(one_after_the_other(long, with_image())) as one, fetching(one.entry) as fetcher:
             assert await outcome(fetcher, one.url()) == IMAGE
-            await asyncio.sleep(2 * pause)
+            await until(lambda: one.open == 0)
             assert await outcome(fetcher, one.url()) == IMAGE
             assert [visit.connection for visit in one.visits] == [1, 2]
 
@@ -396,10 +397,10 @@ async def interim_for_ever_slowly(visit: Visit) -> None:
 @pytest.mark.parametrize("answer", [byte_by_byte, head_byte_by_byte, interim_for_ever_slowly])
 def test_a_host_that_trickles_is_left_when_the_time_is_over(answer: Answer) -> None:
     async def test() -> None:
-        async with host(answer) as one, fetching(one.entry, fetch_timeout_seconds=0.5) as fetcher:
+        async with host(answer) as one, fetching(one.entry, fetch_timeout_seconds=1.5) as fetcher:
             error = await outcome(fetcher, one.url())
             assert isinstance(error, FetchTimeoutError)
-            assert error.detail == "The image was not there after 0.5 s."
+            assert error.detail == "The image was not there after 1.5 s."
             assert len(one.visits) == 1
 
     run(test())

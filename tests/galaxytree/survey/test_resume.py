@@ -87,7 +87,8 @@ def test_killed_while_what_failed_is_tried_again(
     assert score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url).exit_code == 0
     assert out.read_bytes() == undisturbed
     assert {stand_in.asked[one] for one in scored} == {2}
-    assert stand_in.asked.total() <= 200 + IN_FLIGHT
+    # Those that were answered, and not kept yet, are as many as those that were not answered.
+    assert stand_in.asked.total() <= 200 + 2 * IN_FLIGHT
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -293,7 +294,8 @@ def test_a_network_that_changes_on_the_way_is_not_mixed_in(
         ended.stderr
     )
     assert not out.exists()
-    assert 4 <= len(parts_of(out)) <= 6
+    # The other network's answer may come before what was asked earlier is kept.
+    assert 2 <= len(parts_of(out)) <= 6
     stand_in.changes_after = None
     assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
     assert out.read_bytes() == undisturbed
