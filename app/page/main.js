@@ -6,6 +6,8 @@ import { html, part } from "./dom.js";
 import { Overlay } from "./explanation.js";
 import { listen } from "./inputs.js";
 import { askForKey } from "./key_dialog.js";
+import { loadGallery } from "./many.js";
+import { image, showPicture } from "./picture.js";
 import { addressOf, copy, nameOf, readAddress } from "./share.js";
 import { ScoreTable } from "./table.js";
 import { Tip } from "./tip.js";
@@ -29,7 +31,6 @@ let working = new AbortController();
 /** @type {{close: () => void}|null} */
 let gallery = null;
 
-const image = /** @type {HTMLImageElement} */ (document.querySelector("#picture img"));
 const tip = new Tip(part("tip"));
 const tree = new TreeView(part("tree").querySelector(".canvas"), { onPoint: point, onHold: ({ answer }) => hold(answer) });
 const table = new ScoreTable(part("scores").querySelector(".body"), hold);
@@ -58,6 +59,8 @@ async function look(source, { views = null, again = false, entry = "push", focus
   if (!again) leave();
   part("main").setAttribute("aria-busy", "true");
   document.body.dataset.state = "looking";
+  document.body.classList.remove("asking");
+  part("another").setAttribute("aria-expanded", "false");
   status("The network is looking…");
   const onWait = (/** @type {number} */ seconds) => status(`The service is busy. Trying again in ${seconds} s…`);
   try {
@@ -86,9 +89,9 @@ async function find(/** @type {Source} */ source, /** @type {AbortSignal} */ sig
   }
   const response = await fetch(new URL(`examples/${source.example}.jpg`, import.meta.url), { signal }).catch((error) => {
     if (signal.aborted) throw error;
-    throw new ApiProblem({ status: 0, code: "unreachable", detail: "" });
+    throw complaint("unreachable", String(error));
   });
-  if (!response.ok) throw new ApiProblem({ status: 404, code: "no_example", detail: "There is no example of that name. Choose one of those shown." });
+  if (!response.ok) throw complaint("no_example", "There is no example of that name. Choose one of those shown.");
   return { picture: await response.blob(), note: null };
 }
 
@@ -130,27 +133,8 @@ function remember(/** @type {Look} */ answered, /** @type {"push"|"replace"|null
 }
 
 function pictureOf() {
-  if (!current?.picture) throw new ApiProblem({ status: 422, code: "not_explainable", detail: "" });
+  if (!current?.picture) throw complaint("not_explainable", "There is no picture.");
   return current.picture;
-}
-
-async function showPicture(/** @type {Blob|null} */ blob, /** @type {Source} */ source) {
-  if (image.src) URL.revokeObjectURL(image.src);
-  image.hidden = true;
-  if (!blob) return image.removeAttribute("src");
-  image.src = URL.createObjectURL(blob);
-  image.alt = `What was looked at: ${nameOf(source)}`;
-  try {
-    await image.decode();
-  } catch {
-    // No picture, or of a kind that this browser doesn't show; the service says what is wrong with it.
-    return;
-  }
-  const { naturalWidth: width, naturalHeight: height } = image;
-  const fit = /** @type {HTMLElement} */ (image.parentElement);
-  fit.style.width = `${100 * Math.min(1, width / height)}%`;
-  fit.style.height = `${100 * Math.min(1, height / width)}%`;
-  image.hidden = false;
 }
 
 /** Take away what is shown of an earlier galaxy. */
@@ -168,6 +152,11 @@ function settleFocus() {
 }
 
 /** What goes wrong. */
+
+/** A problem that the page finds by itself. */
+function complaint(/** @type {string} */ code, /** @type {string} */ detail) {
+  return new ApiProblem({ status: 0, code, detail });
+}
 
 function fail(/** @type {unknown} */ error, /** @type {() => void} */ retry, keep = false) {
   const { what, advice } = wordsOf(/** @type {ApiProblem} */ (error));
@@ -221,29 +210,16 @@ function hold(/** @type {string|null} */ answer) {
 async function openGallery(/** @type {File[]} */ files) {
   working.abort();
   clearProblem();
-  if (!files.length) {
-    return fail(new ApiProblem({ status: 0, code: "no_pictures", detail: "There is no JPEG or PNG in that folder." }), () => part("folder").click());
-  }
+  if (!files.length) return fail(complaint("no_pictures", "There is no JPEG or PNG in that folder."), () => part("folder").click());
   try {
-    const [{ openGallery: open }, questions] = await Promise.all([import("./gallery.js"), decisionTree(), stylesheet("gallery.css")]);
+    const [{ openGallery: open }, questions] = await Promise.all([loadGallery(), decisionTree()]);
     gallery?.close();
-    gallery = open(part("gallery"), files, { tree: questions, onOpen: openFromGallery });
     history.pushState({ gallery: true }, "", location.pathname);
     showGallery();
+    gallery = open(part("gallery"), files, { tree: questions, onOpen: openFromGallery });
   } catch (error) {
-    fail(error instanceof ApiProblem ? error : new ApiProblem({ status: 0, code: "unreachable", detail: "" }), () => openGallery(files));
+    fail(error instanceof ApiProblem ? error : complaint("unreachable", String(error)), () => openGallery(files));
   }
-}
-
-/** @returns {Promise<void>} */
-function stylesheet(/** @type {string} */ name) {
-  if (document.querySelector(`link[href$="${name}"]`)) return Promise.resolve();
-  const link = html("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href });
-  document.head.append(link);
-  return new Promise((resolve) => {
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => resolve());
-  });
 }
 
 function showGallery() {
@@ -254,7 +230,6 @@ function showGallery() {
   document.title = "Gallery – galaxytree";
   document.body.dataset.state = "gallery";
   part("gallery").hidden = false;
-  part("back").hidden = true;
 }
 
 async function openFromGallery(/** @type {File} */ file, /** @type {import("./api.js").Classification} */ classification) {
@@ -302,6 +277,11 @@ part("share").addEventListener("click", share);
 part("back").addEventListener("click", () => {
   history.pushState({ gallery: true }, "", location.pathname);
   showGallery();
+});
+part("another").addEventListener("click", () => {
+  const asking = document.body.classList.toggle("asking");
+  part("another").setAttribute("aria-expanded", String(asking));
+  if (asking) part("ways").scrollIntoView({ block: "nearest" });
 });
 part("copy-scores").addEventListener("click", async () => {
   part("copied").textContent = (await copy(table.asText())) ? "Copied. Paste it into a spreadsheet." : "This browser does not let the page copy.";

@@ -6,7 +6,7 @@ import { decimals } from "./words.js";
 /** @typedef {{question: string, text: string, weight: number, answer: import("./api.js").AnswerScore}} Row */
 
 const COLUMNS = [
-  { key: "tree", title: "Question and answer", value: null },
+  { key: "tree", title: "Answer", value: null },
   { key: "score", title: "Score", value: (/** @type {Row} */ row) => row.answer.score },
   { key: "fraction", title: "Fraction", value: (/** @type {Row} */ row) => row.answer.fraction },
   { key: "uncertainty", title: "± 68%", value: (/** @type {Row} */ row) => row.answer.uncertainty },
