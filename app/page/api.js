@@ -44,7 +44,7 @@ export function onKeyWanted(ask) {
   askForKey = ask;
 }
 
-/** Ask once, however many requests were refused at a time. */
+/** Ask once, however many were refused at a time. */
 async function newKey(used) {
   const kept = sessionStorage.getItem(KEY);
   if (kept !== used) return kept;
@@ -92,7 +92,7 @@ async function request(path, { query = {}, ...options } = {}) {
 
 /**
  * Score one picture.
- * @param {Blob} blob Its bytes.
+ * @param {Blob} blob
  * @param {{views?: number|null, explain?: string, detail?: string, priority?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Classification>}
  * @throws {ApiProblem}
