@@ -43,16 +43,22 @@ export class Controls {
     this.element = make(
       "div",
       { id: "gallery-controls" },
-      make("div", { className: "row" }, labelled("Show", this.#preset), labelled("Sort by", this.#sort), labelled("Order", this.#direction)),
-      this.#builder,
-      make("div", { className: "row" }, this.count, this.#clear),
       make(
         "div",
-        { className: "row", role: "group", "aria-label": "Save the table" },
-        make("button", { type: "button", id: "save-csv", onclick: () => save("csv") }, "Save as CSV"),
-        make("button", { type: "button", id: "save-json", onclick: () => save("json") }, "Save as JSON"),
-        make("label", {}, this.#only, "only those shown"),
+        { className: "row" },
+        labelled("Show", this.#preset),
+        labelled("Sort by", this.#sort),
+        labelled("Order", this.#direction),
+        make(
+          "div",
+          { className: "row save", role: "group", "aria-label": "Save the table" },
+          make("button", { type: "button", id: "save-csv", onclick: () => save("csv") }, "Save as CSV"),
+          make("button", { type: "button", id: "save-json", onclick: () => save("json") }, "Save as JSON"),
+          make("label", {}, this.#only, "only those shown"),
+        ),
       ),
+      this.#builder,
+      make("div", { className: "row" }, this.count, this.#clear),
     );
     this.#turns();
   }
@@ -94,7 +100,7 @@ export class Controls {
       option("name", "name"),
       option("how unlike the training galaxies", "out_of_domain"),
       ...this.#tree.questions.map((question) =>
-        make("optgroup", { label: question.text }, ...question.answers.map((answer) => option(answer.label, answer.id))),
+        make("optgroup", { label: question.text }, ...question.answers.map(({ label, id }) => option(`${label} (${id})`, id))),
       ),
     ];
   }

@@ -150,7 +150,8 @@ export class Grid {
     button.dataset.mark = mark;
     button.setAttribute("aria-disabled", entry.status === "waiting");
     name.textContent = entry.name.split("/").at(-1);
-    words.textContent = sortedBy || said;
+    words.textContent = said;
+    picture.dataset.value = sortedBy;
     const told = [entry.name, said, sortedBy].filter(Boolean).join(", ");
     button.setAttribute("aria-label", told);
     button.title = entry.classification?.summary ? `${entry.name}: ${entry.classification.summary}` : told;

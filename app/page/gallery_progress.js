@@ -17,9 +17,9 @@ export class GalleryProgress {
   #stop = make("button", { type: "button", id: "gallery-cancel", onclick: () => this.#stopOrGoOn() });
   #now = make("button", { type: "button", id: "gallery-now", hidden: true }, "Try now");
   #again = make("button", { type: "button", id: "gallery-again" }, "Try the failed ones again");
-  #list = make("ul");
-  #failures = make("details", { id: "gallery-failures", hidden: true });
-  #listed = "";
+  #why = make("button", { type: "button", id: "gallery-why", "aria-expanded": false, "aria-controls": "gallery-failures" });
+  #failures = make("ul", { id: "gallery-failures", hidden: true });
+  #listed = null;
   #told = { at: 0, share: 0, phase: "running" };
   #clock;
 
@@ -34,12 +34,12 @@ export class GalleryProgress {
     this.#bar.max = entries.length;
     this.#now.onclick = () => queue.resume();
     this.#again.onclick = () => retry(this.#failed);
-    this.#failures.append(make("summary"), this.#list);
+    this.#why.onclick = () => this.#why.setAttribute("aria-expanded", !(this.#failures.hidden = !this.#failures.hidden));
     this.element = make(
       "div",
       { id: "gallery-state" },
       this.#bar,
-      make("div", { className: "row" }, this.#words, this.#now, this.#stop, this.#again),
+      make("div", { className: "row" }, this.#words, this.#why, this.#now, this.#again, this.#stop),
       this.#failures,
       this.#live,
     );
@@ -73,7 +73,7 @@ export class GalleryProgress {
     this.#stop.hidden = phase === "done";
     this.#stop.textContent = phase === "stopped" ? "Go on" : "Cancel";
     this.#now.hidden = phase !== "unreachable" && phase !== "locked";
-    this.#again.hidden = !failed.length;
+    this.#again.hidden = !failed.length || (phase !== "done" && phase !== "stopped");
     this.#listFailures(failed);
     const share = Math.floor((10 * (ok + failed.length)) / this.#entries.length);
     const due = performance.now() - this.#told.at > QUIET_MS && share !== this.#told.share;
@@ -101,9 +101,9 @@ export class GalleryProgress {
     const key = failed.map((entry) => entry.index).join();
     if (key === this.#listed) return;
     this.#listed = key;
-    this.#failures.hidden = !failed.length;
-    this.#failures.firstElementChild.textContent = `${failed.length} failed: which, and why`;
-    this.#list.replaceChildren(
+    this.#why.hidden = !failed.length;
+    this.#why.textContent = `${failed.length} failed: why?`;
+    this.#failures.replaceChildren(
       ...failed.map((entry) => make("li", {}, make("b", {}, entry.name), ` ${entry.problem.detail}`)),
     );
   }
