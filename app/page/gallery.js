@@ -25,7 +25,7 @@ export function openGallery(host, files, { tree, onOpen }) {
   /** @type {any[]} */
   const entries = files.map((file, index) => ({ index, file, name: file.webkitRelativePath || file.name }));
   const title = html("h2", { id: "gallery-title", tabindex: -1 }, `${files.length} ${files.length === 1 ? "picture" : "pictures"}`);
-  const keys = html("p", { id: "gallery-keys" }, "Enter opens a galaxy’s tree; the arrow keys go from one to the next.");
+  const keys = html("p", { id: "gallery-keys" }, "Enter opens a galaxy’s tree; the arrow keys go from one to the next. A ? marks what is unlike the training galaxies.");
   const none = html("p", { id: "gallery-none", hidden: true }, "No galaxy scored so far fits.");
   let frame = 0;
   let timer = 0;

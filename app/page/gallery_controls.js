@@ -45,7 +45,7 @@ export class Controls {
     this.#tree = tree;
     this.#changed = changed;
     const presets = [new Option("all galaxies", ""), ...presetsOf(tree).map(([words]) => new Option(words)), new Option("answers of your choice", OWN)];
-    const keys = [new Option("the order given", "order"), new Option("name", "name"), new Option("unlike the training galaxies", "out_of_domain")];
+    const keys = [new Option("the order given", "order"), new Option("name", "name"), new Option("how unlike the training galaxies", "out_of_domain")];
     const scores = tree.questions.map(({ text, answers }) =>
       html("optgroup", { label: text }, ...answers.map(({ id, label }) => new Option(`${label} (${id})`, id))));
     const [preset, show] = select("gallery-filter", "Show", presets, (words) => this.#choose(words));
@@ -75,7 +75,7 @@ export class Controls {
   say(/** @type {number} */ shown, /** @type {number} */ all) {
     const words = filterWords(this.filter, this.#tree);
     this.#clear.hidden = !words;
-    this.#count.textContent = words ? `${shown} of ${all}: ${words}` : `All ${all}`;
+    this.#count.textContent = words ? `${shown} of ${all}: ${words}` : `All ${all} shown`;
     return this.#count.textContent;
   }
 

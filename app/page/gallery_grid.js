@@ -118,10 +118,10 @@ export class Grid {
     const { status, classification, problem } = entry;
     const unlike = classification?.out_of_domain > UNLIKE;
     let said = problem ? `failed: ${problem.detail}` : "waiting";
-    if (classification) said = (unlike ? "unfamiliar: " : "") + shortWords(classification, this.#tree);
+    if (classification) said = shortWords(classification, this.#tree);
     const number = value(entry, this.#key);
     const sortedBy = number === null ? "" : `${this.#labels.get(this.#key)} ${number.toFixed(2)}`;
-    const told = [entry.name, said, sortedBy].filter(Boolean).join(", ");
+    const told = [entry.name, said, sortedBy, unlike && "unlike the training galaxies"].filter(Boolean).join(", ");
     button.dataset.status = status;
     button.classList.toggle("unlike", unlike);
     button.setAttribute("aria-disabled", status === "waiting");
