@@ -51,12 +51,12 @@ export class Grid {
     }
   }
 
-  /** It has changed; `flush` writes it. */
+  /** `flush` is to write it. */
   update(/** @type {Entry} */ entry) {
     this.#stale.add(entry);
   }
 
-  /** Write what has changed, once a frame however much it is. */
+  /** Write what has changed: once a frame, however much it is. */
   flush() {
     for (const entry of this.#stale) this.#write(entry);
     this.#stale.clear();
