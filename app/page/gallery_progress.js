@@ -31,7 +31,7 @@ export class Progress {
     this.element = html("div", { id: "gallery-state" }, this.#bar, row, this.#failures, this.#live);
   }
 
-  /** Say something to screen readers now. */
+  /** Say it to screen readers now. */
   announce(/** @type {string} */ words) {
     this.#live.textContent = words;
     this.#told.at = performance.now();
