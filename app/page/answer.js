@@ -3,14 +3,12 @@
 import { html, part } from "./dom.js";
 import { percent } from "./words.js";
 
-/** @typedef {import("./api.js").Classification} Classification */
-
 /** Above this the service itself warns. */
 const UNLIKE = 0.5;
 
 /**
  * Take a summary apart: it begins with a sentence of warning where the picture is unlike what the network knows.
- * @param {Classification} classification
+ * @param {import("./api.js").Classification} classification
  * @returns {{warning: string, sentence: string}}
  */
 export function sentences({ summary = "", out_of_domain: unlike = 0 }) {
@@ -20,7 +18,7 @@ export function sentences({ summary = "", out_of_domain: unlike = 0 }) {
 }
 
 /**
- * @param {Classification} classification
+ * @param {import("./api.js").Classification} classification
  * @param {{name: string, note: string|null}} about What was looked at, and what is to be said of its picture.
  */
 export function showAnswer(classification, { name, note }) {
@@ -36,7 +34,7 @@ export function showAnswer(classification, { name, note }) {
   part("answer").hidden = false;
 }
 
-function steps(/** @type {Classification} */ { questions = [], path = [] }) {
+function steps({ questions = [], path = [] }) {
   const answers = new Map(questions.flatMap(({ answers: theirs }) => theirs).map((answer) => [answer.id, answer]));
   return path.map((id) => {
     const answer = answers.get(id);
@@ -44,7 +42,7 @@ function steps(/** @type {Classification} */ { questions = [], path = [] }) {
   });
 }
 
-function say(/** @type {string} */ id, /** @type {string|null|false} */ words) {
+function say(id, words) {
   part(id).textContent = words || "";
   part(id).hidden = !words;
 }

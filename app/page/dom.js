@@ -1,40 +1,35 @@
 /** Elements made without markup, so that no data is ever read as such. */
 
-const SVG = "http://www.w3.org/2000/svg";
+/** @typedef {Record<string, string|number|boolean|null|undefined>} Attributes False, null and undefined leave one out. */
 
-/**
- * @typedef {Record<string, string|number|boolean|null|undefined>} Attributes
- * @typedef {(Node|string|null|undefined|false)[]} Children
- */
-
-function filled(/** @type {Element} */ element, /** @type {Attributes} */ attributes, /** @type {Children} */ children) {
+function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.filter((child) => child || child === ""));
   return element;
 }
 
 /**
  * Make an HTML element.
  * @param {string} name
- * @param {Attributes} [attributes]
+ * @param {Attributes} attributes
  * @param {...(Node|string|null|undefined|false)} children
  * @returns {HTMLElement}
  */
-export function html(name, attributes = {}, ...children) {
-  return /** @type {HTMLElement} */ (filled(document.createElement(name), attributes, children));
+export function html(name, attributes, ...children) {
+  return filled(document.createElement(name), attributes, children);
 }
 
 /**
  * Make an SVG element.
  * @param {string} name
- * @param {Attributes} [attributes]
+ * @param {Attributes} attributes
  * @param {...(Node|string|null|undefined|false)} children
  * @returns {SVGElement}
  */
-export function svg(name, attributes = {}, ...children) {
-  return /** @type {SVGElement} */ (filled(document.createElementNS(SVG, name), attributes, children));
+export function svg(name, attributes, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 }
 
 /**
@@ -43,7 +38,5 @@ export function svg(name, attributes = {}, ...children) {
  * @returns {any}
  */
 export function part(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`The page has no #${id}.`);
-  return found;
+  return document.getElementById(id);
 }

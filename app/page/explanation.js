@@ -1,47 +1,45 @@
 /** Where the network looked for an answer, laid over the picture. */
 
 import { ApiProblem, decoded } from "./api.js";
-import { html } from "./dom.js";
+import { html, part } from "./dom.js";
+import { image } from "./picture.js";
 
 /** How long something has to be pointed at before the service is asked, in milliseconds. */
 const PAUSE_MS = 120;
 
+/** Red, green and blue of the accent on dark ground. */
+const TINT = [111, 211, 196];
+
+/** @typedef {{answer: string, label: string}} What */
+
 export class Overlay {
   /**
-   * @param {HTMLCanvasElement} canvas
-   * @param {HTMLImageElement} image
-   * @param {HTMLElement} legend
-   * @param {{fetch: (answer: string, signal: AbortSignal) => Promise<import("./api.js").Classification>,
-   *          onRelease: () => void, onImpossible: () => void, onFailure: (error: unknown) => void}} calls
+   * @param {{ask: (answer: string, signal: AbortSignal) => Promise<import("./api.js").Classification>,
+   *          onRelease: () => void, onFailure: (error: unknown) => void}} calls
    */
-  constructor(canvas, image, legend, calls) {
-    this.canvas = canvas;
-    this.image = image;
-    this.legend = legend;
+  constructor(calls) {
+    this.canvas = part("overlay");
+    this.legend = part("legend");
     this.calls = calls;
+    /** Whether this network can say where it looked. */
     this.possible = true;
-    /** @type {Map<string, {pixels: ImageData, box: import("./api.js").Explanation["box"]}>} */
-    this.kept = new Map();
-    /** @type {{answer: string, label: string}|null} */
-    this.held = null;
-    /** @type {{answer: string, label: string}|null} */
-    this.pointed = null;
-    /** @type {string|null} */
-    this.wanted = null;
     this.asking = new AbortController();
-    this.timer = 0;
+    this.reset();
+    part("loupe").addEventListener("click", calls.onRelease);
+    // Where the picture is out of sight, a small one is shown beside what is pointed at.
+    new IntersectionObserver(([{ intersectionRatio }]) => part("drop").classList.toggle("away", intersectionRatio < 0.6), { threshold: 0.6 }).observe(part("drop"));
   }
 
   /** Another picture is shown now. */
   reset() {
-    this.kept.clear();
-    this.held = this.pointed = null;
+    this.kept = new Map();
+    this.held = this.pointed = this.wanted = null;
     this.update();
   }
 
   /**
    * Show an answer while it is pointed at; null: no longer.
-   * @param {{answer: string, label: string}|null} what
+   * @param {What|null} what
    */
   point(what) {
     this.pointed = what;
@@ -50,7 +48,7 @@ export class Overlay {
 
   /**
    * Keep showing an answer; null: no longer.
-   * @param {{answer: string, label: string}|null} what
+   * @param {What|null} what
    */
   hold(what) {
     this.held = what;
@@ -59,86 +57,83 @@ export class Overlay {
 
   update() {
     const what = this.possible ? (this.pointed ?? this.held) : null;
-    if (what?.answer === this.wanted && what) return this.tell(what);
+    if (what && what.answer === this.wanted) return this.tell(what);
     clearTimeout(this.timer);
     this.asking.abort();
     this.wanted = what?.answer ?? null;
     if (!what) return this.clear();
-    const kept = this.kept.get(what.answer);
-    if (kept) return this.draw(what, kept);
+    if (this.kept.has(what.answer)) return this.draw(what);
     this.timer = setTimeout(() => this.ask(what), PAUSE_MS);
   }
 
-  async ask(/** @type {{answer: string, label: string}} */ what) {
+  async ask(what) {
     this.asking = new AbortController();
     const { signal } = this.asking;
-    const kept = this.kept;
     try {
-      const { explanation } = await this.calls.fetch(what.answer, signal);
+      const { explanation } = await this.calls.ask(what.answer, signal);
       if (!explanation) throw new ApiProblem({ status: 422, code: "not_explainable", detail: "" });
-      const map = { pixels: await pixelsOf(explanation.png), box: explanation.box };
-      if (signal.aborted || kept !== this.kept) return;
-      kept.set(what.answer, map);
-      this.draw(what, map);
+      const drawn = { pixels: await pixelsOf(explanation.png), box: explanation.box };
+      if (signal.aborted) return;
+      this.kept.set(what.answer, drawn);
+      this.draw(what);
     } catch (error) {
       if (signal.aborted) return;
-      this.clear();
+      this.possible = error.code !== "not_explainable";
       this.wanted = null;
-      if (!(error instanceof ApiProblem) || error.code !== "not_explainable") return this.calls.onFailure(error);
-      this.possible = false;
-      this.calls.onImpossible();
+      this.clear();
+      this.calls.onFailure(error);
     }
   }
 
-  draw(what, { pixels, box }) {
-    const { naturalWidth: width, naturalHeight: height } = this.image;
-    this.canvas.width = pixels.width;
-    this.canvas.height = pixels.height;
-    this.canvas.getContext("2d")?.putImageData(tinted(pixels), 0, 0);
-    const percent = (/** @type {number} */ part, /** @type {number} */ whole) => `${(100 * part) / whole}%`;
-    this.canvas.style.left = percent(box.left, width);
-    this.canvas.style.top = percent(box.top, height);
-    this.canvas.style.width = percent(box.width, width);
-    this.canvas.style.height = percent(box.height, height);
-    this.canvas.hidden = false;
+  draw(what) {
+    const { pixels, box } = this.kept.get(what.answer);
+    Object.assign(this.canvas, { width: pixels.width, height: pixels.height, hidden: false });
+    this.canvas.getContext("2d").putImageData(pixels, 0, 0);
     this.canvas.dataset.answer = what.answer;
+    const sides = { left: image.naturalWidth, top: image.naturalHeight, width: image.naturalWidth, height: image.naturalHeight };
+    for (const [side, whole] of Object.entries(sides)) this.canvas.style[side] = `${(100 * box[side]) / whole}%`;
+    part("drop").classList.add("explained");
+    this.repeat(what, pixels);
     this.tell(what);
   }
 
+  /** The same once more, small. */
+  repeat({ label }, pixels) {
+    const small = image.parentElement.cloneNode(true);
+    const [picture, canvas] = small.children;
+    canvas.removeAttribute("id");
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    picture.alt = "";
+    part("loupe").setAttribute("aria-label", `Where the network looked for: ${label}. Press to take it away.`);
+    part("loupe").replaceChildren(html("span", { class: "square" }, small), html("span", {}, "Looked here for: ", html("b", {}, label)));
+  }
+
   /** Say in words what is shown. */
-  tell(/** @type {{answer: string, label: string}} */ what) {
-    if (this.canvas.hidden || this.canvas.dataset.answer !== what.answer) return;
-    const words = html("span", {}, "Where the network looked for: ", html("b", {}, what.label), html("span", { class: "quiet" }, " (brighter: more evidence)"));
-    const release = this.held?.answer === what.answer && html("button", { type: "button" }, "Take away");
-    if (release) release.addEventListener("click", () => this.calls.onRelease());
+  tell({ answer, label }) {
+    if (this.canvas.dataset.answer !== answer) return;
+    const release = this.held?.answer === answer && html("button", { type: "button" }, "Take away");
+    if (release) release.addEventListener("click", this.calls.onRelease);
+    const words = html("span", {}, "Where the network looked for: ", html("b", {}, label), html("span", { class: "quiet" }, " (brighter: more evidence)"));
     this.legend.replaceChildren(words, release || "");
     this.legend.hidden = false;
   }
 
   clear() {
-    this.canvas.hidden = true;
+    this.canvas.hidden = this.legend.hidden = true;
     delete this.canvas.dataset.answer;
-    this.legend.hidden = true;
+    part("drop").classList.remove("explained");
   }
 }
 
-/** The grey levels of a picture in base64. */
-async function pixelsOf(/** @type {string} */ png) {
+/** From grey: darkness where there is no evidence, the picture itself in between, and the accent where there is most. */
+async function pixelsOf(png) {
   const bitmap = await createImageBitmap(decoded(png, "image/png"));
   const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
   context.drawImage(bitmap, 0, 0);
-  return context.getImageData(0, 0, bitmap.width, bitmap.height);
-}
-
-/** Darkness where there is no evidence, the picture itself in between, and the accent where there is most. */
-function tinted(/** @type {ImageData} */ pixels) {
-  const [red, green, blue] = [111, 211, 196];
-  const drawn = new ImageData(pixels.width, pixels.height);
+  const pixels = context.getImageData(0, 0, bitmap.width, bitmap.height);
   for (let index = 0; index < pixels.data.length; index += 4) {
-    const evidence = pixels.data[index] / 255;
-    const glow = Math.max(0, evidence - 0.35) / 0.65;
-    const shade = Math.max(0, 0.35 - evidence) / 0.35;
-    drawn.data.set(glow > 0 ? [red, green, blue, 150 * glow] : [0, 0, 0, 165 * shade], index);
+    const glow = pixels.data[index] / 255 - 0.35;
+    pixels.data.set(glow > 0 ? [...TINT, (150 * glow) / 0.65] : [0, 0, 0, (-165 * glow) / 0.35], index);
   }
-  return drawn;
+  return pixels;
 }

@@ -28,9 +28,9 @@ export function angle(text, { hours }) {
  * @param {{onSource: (source: Source) => void, onFiles: (files: File[]) => void}} calls
  */
 export function listen({ onSource, onFiles }) {
-  const take = (/** @type {File[]} */ files) => {
+  const take = (files) => {
     if (files.length === 1) onSource({ kind: "file", blob: files[0], name: files[0].name || "the pasted picture" });
-    else if (files.length > 1) onFiles(files);
+    else onFiles(files);
   };
   listenToDrops(take, onSource);
   listenToPastes(take, onSource);
@@ -39,47 +39,42 @@ export function listen({ onSource, onFiles }) {
       const files = [...part(id).files];
       // The same files chosen again are to be a change again.
       part(id).value = "";
-      take(id === "folder" ? pictures(files) : files);
+      if (files.length) take(id === "folder" ? pictures(files) : files);
     });
   }
-  part("by-url").addEventListener("submit", (/** @type {Event} */ event) => {
+  part("by-url").addEventListener("submit", (event) => {
     event.preventDefault();
     onSource({ kind: "url", url: part("url").value.trim() });
   });
   listenToPositions(onSource);
-  part("examples").addEventListener("click", (/** @type {Event} */ event) => {
-    const button = /** @type {HTMLElement} */ (event.target).closest("button[data-example]");
-    if (button) onSource({ kind: "example", example: /** @type {HTMLElement} */ (button).dataset.example ?? "" });
+  part("examples").addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-example]");
+    if (button) onSource({ kind: "example", example: button.dataset.example });
   });
 }
 
-function listenToPositions(/** @type {(source: Source) => void} */ onSource) {
-  const [ra, dec] = [part("ra"), part("dec")];
+function listenToPositions(onSource) {
+  const [form, ra, dec, radius] = ["by-position", "ra", "dec", "radius"].map(part);
   const check = () => {
-    const [right, up] = [angle(ra.value, { hours: true }), angle(dec.value, { hours: false })];
-    ra.setCustomValidity(right >= 0 && right <= 360 ? "" : "Degrees from 0 to 360, such as 202.47, or hours, such as 13:29:52.7");
-    dec.setCustomValidity(up >= -90 && up <= 90 ? "" : "Degrees from -90 to 90, such as 47.195, or +47:11:43");
-    const radius = part("radius").value.trim();
-    part("radius").setCustomValidity(!radius || (Number(radius) > 0 && Number(radius) <= 3600) ? "" : "Arcseconds, more than 0 and up to 3600, or nothing");
-    return { ra: right, dec: up, radius: radius ? Number(radius) : null };
+    const at = { ra: angle(ra.value, { hours: true }), dec: angle(dec.value, { hours: false }), radius: Number(radius.value) || null };
+    ra.setCustomValidity(at.ra >= 0 && at.ra <= 360 ? "" : "Degrees from 0 to 360, such as 202.47, or hours, such as 13:29:52.7");
+    dec.setCustomValidity(at.dec >= -90 && at.dec <= 90 ? "" : "Degrees from -90 to 90, such as 47.195, or +47:11:43");
+    radius.setCustomValidity(!radius.value || (at.radius > 0 && at.radius <= 3600) ? "" : "Arcseconds, up to 3600, or nothing");
+    return at;
   };
-  part("by-position").addEventListener("input", () => {
-    // Both numbers are often copied together.
-    const both = ra.value.match(/^\s*(\d+\.?\d*|\d+:\d+:\d+\.?\d*)[\s,;]+([+-−]?\d+\.?\d*|[+-−]?\d+:\d+:\d+\.?\d*)\s*$/);
+  form.addEventListener("input", () => {
+    // Both are often copied together.
+    const both = ra.value.match(/^\s*([\d:.]+)[\s,;]+([+−-]?[\d:.]{3,})\s*$/);
     if (both && !dec.value) [ra.value, dec.value] = [both[1], both[2]];
     check();
   });
-  part("by-position").addEventListener("submit", (/** @type {Event} */ event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     onSource({ kind: "position", ...check(), survey: part("survey").value });
   });
-  // So that a first empty submission says what is missing, and a wrong one what is wrong.
-  part("by-position").querySelector("button").addEventListener("click", () => {
-    if (ra.value && dec.value) check();
-  });
 }
 
-function listenToPastes(/** @type {(files: File[]) => void} */ take, /** @type {(source: Source) => void} */ onSource) {
+function listenToPastes(take, onSource) {
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     const text = event.clipboardData?.getData("text/plain").trim() ?? "";
@@ -91,10 +86,10 @@ function listenToPastes(/** @type {(files: File[]) => void} */ take, /** @type {
   });
 }
 
-function listenToDrops(/** @type {(files: File[]) => void} */ take, /** @type {(source: Source) => void} */ onSource) {
+function listenToDrops(take, onSource) {
   // Entering a child fires before leaving its parent, so that they are counted.
   let inside = 0;
-  const mark = (/** @type {number} */ change) => {
+  const mark = (change) => {
     inside = Math.max(0, inside + change);
     document.body.classList.toggle("dragging", inside > 0);
   };
@@ -104,37 +99,34 @@ function listenToDrops(/** @type {(files: File[]) => void} */ take, /** @type {(
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
     mark(-inside);
-    const text = event.dataTransfer?.getData("text/uri-list").split("\n")[0].trim();
-    const files = await dropped(event.dataTransfer);
-    if (files.length) take(files);
-    else if (text && /^https?:/i.test(text)) onSource({ kind: "url", url: text });
+    const url = event.dataTransfer.getData("text/uri-list").split("\n")[0].trim();
+    const files = dropped(event.dataTransfer);
+    if (files) take(await files);
+    else if (/^https?:/i.test(url)) onSource({ kind: "url", url });
   });
 }
 
-/** All files that were dropped, those in folders too. */
-async function dropped(/** @type {DataTransfer|null} */ transfer) {
+/** All files that were dropped, those in folders too; null if there are none. */
+function dropped({ items, files }) {
+  if (!files.length) return null;
   // Entries have to be asked for before anything is waited for; folders have no other way.
-  const entries = [...(transfer?.items ?? [])].map((item) => item.webkitGetAsEntry?.() ?? null);
-  const plain = [...(transfer?.files ?? [])];
-  if (!entries.some((entry) => entry?.isDirectory)) return plain;
-  const found = await Promise.all(entries.map((entry) => (entry ? within(entry) : [])));
-  return pictures(found.flat());
+  const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some(({ isDirectory }) => isDirectory)) return [...files];
+  return Promise.all(entries.map(within)).then((found) => pictures(found.flat()));
 }
 
-/** @returns {Promise<File[]>} */
-async function within(/** @type {any} */ entry) {
+async function within(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
   const all = [];
   for (;;) {
     // It gives a hundred or so at a time.
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!some.length) break;
+    if (!some.length) return (await Promise.all(all.map(within))).flat();
     all.push(...some);
   }
-  return (await Promise.all(all.map(within))).flat();
 }
 
-function pictures(/** @type {File[]} */ files) {
+function pictures(files) {
   return files.filter(({ name }) => PICTURE.test(name)).sort((one, other) => one.name.localeCompare(other.name));
 }

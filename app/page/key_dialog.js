@@ -7,13 +7,10 @@ import { part } from "./dom.js";
  * @returns {Promise<string|null>} Null if the user gives up.
  */
 export function askForKey(refused) {
-  const dialog = /** @type {HTMLDialogElement} */ (part("key"));
-  const field = /** @type {HTMLInputElement} */ (part("key-field"));
+  const [dialog, field] = [part("key"), part("key-field")];
   part("key-refused").hidden = !refused;
-  field.value = "";
-  dialog.returnValue = "";
+  field.value = dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" ? field.value.trim() : null), { once: true });
-  });
+  const chosen = () => (dialog.returnValue === "use" ? field.value.trim() : null);
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(chosen()), { once: true }));
 }

@@ -12,7 +12,7 @@ import { addressOf, copy, nameOf, readAddress } from "./share.js";
 import { ScoreTable } from "./table.js";
 import { Tip } from "./tip.js";
 import { TreeView } from "./tree_view.js";
-import { voters, wordsOf } from "./words.js";
+import { passing, wordsOf } from "./words.js";
 
 /**
  * @typedef {import("./share.js").Source} Source
@@ -28,113 +28,99 @@ const looks = new Map();
 /** @type {Look|null} */
 let current = null;
 let working = new AbortController();
-/** @type {{close: () => void}|null} */
 let gallery = null;
 
 const tip = new Tip(part("tip"));
-const tree = new TreeView(part("tree").querySelector(".canvas"), { onPoint: point, onHold: ({ answer }) => hold(answer) });
+const tree = new TreeView(part("tree").querySelector(".canvas"), { onPoint: point, onHold: hold });
 const table = new ScoreTable(part("scores").querySelector(".body"), hold);
-const overlay = new Overlay(part("overlay"), image, part("legend"), {
-  fetch: (answer, signal) => patiently(() => classify(pictureOf(), { explain: answer, detail: "scores", views: 1, signal }), { signal }),
+const overlay = new Overlay({
+  ask: (answer, signal) => patiently(() => classify(current.picture, { explain: answer, detail: "scores", views: 1, signal }), { signal }),
   onRelease: () => hold(null),
-  onImpossible: () => {
-    status("This network can't show where it looked.");
-    if (current) table.show(current.classification, { explainable: false });
+  onFailure: (error) => {
+    status(wordsOf(error).what);
+    if (!overlay.possible) table.show(current.classification, { explainable: false });
   },
-  onFailure: (error) => status(wordsOf(/** @type {ApiProblem} */ (error)).what),
 });
 
-/** What is looked at, whatever answers it. */
+// What is looked at, whatever answers it.
 
 /**
  * Look at something: show its picture, ask the service, and show the answer.
  * @param {Source} source
- * @param {{views?: number|null, again?: boolean, entry?: "push"|"replace"|null, focus?: boolean}} [options]
+ * @param {{views?: number|null, again?: boolean, entry?: "push"|"replace"|null, focus?: boolean}} [options] `again`
+ *   asks about the same picture; `entry` is what becomes of the browser's history.
  */
 async function look(source, { views = null, again = false, entry = "push", focus = true } = {}) {
-  working.abort();
-  working = new AbortController();
-  const { signal } = working;
-  clearProblem();
+  const { signal } = begin();
   if (!again) leave();
-  part("main").setAttribute("aria-busy", "true");
-  document.body.dataset.state = "looking";
-  document.body.classList.remove("asking");
-  part("another").setAttribute("aria-expanded", "false");
+  enter("looking");
   status("The network is looking…");
-  const onWait = (/** @type {number} */ seconds) => status(`The service is busy. Trying again in ${seconds} s…`);
+  const onWait = (seconds) => status(`The service is busy. Trying again in ${seconds} s…`);
   try {
-    const told = decisionTree();
-    const found = again ? { picture: pictureOf(), note: current?.note ?? null } : await find(source, signal);
-    if (found.picture && !again) await showPicture(found.picture, source);
+    const found = again ? current : await find(source, signal);
+    const showing = found.picture && !again && showPicture(found.picture, source);
     const answered = await patiently(() => ask(found, views, signal), { signal, onWait });
-    if (!found.picture) await showPicture(answered.picture, source);
-    await told;
-    signal.throwIfAborted();
-    await show({ source, views, note: found.note, ...answered }, entry);
+    await (found.picture ? showing : showPicture(answered.picture, source));
+    await show({ source, views, note: found.note, ...answered }, entry, signal);
     if (focus) settleFocus();
   } catch (error) {
-    if (signal.aborted) return;
-    fail(error, () => look(source, { views, again, entry, focus }), again);
+    if (!signal.aborted) fail(error, () => look(source, { views, again, entry, focus }), again);
   }
 }
 
-/** Have the picture, or the address that the service is to fetch it from. */
-async function find(/** @type {Source} */ source, /** @type {AbortSignal} */ signal) {
+/** The picture, or the address that the service is to fetch it from. */
+async function find(source, signal) {
   if (source.kind === "file") return { picture: source.blob, note: null };
-  if (source.kind === "url") return { url: source.url, picture: null, note: null };
+  if (source.kind === "url") return { url: source.url, note: null };
   if (source.kind === "position") {
     const { url, warning } = await cutout(source, { signal });
-    return { url, picture: null, note: warning };
+    return { url, note: warning };
   }
-  const response = await fetch(new URL(`examples/${source.example}.jpg`, import.meta.url), { signal }).catch((error) => {
-    if (signal.aborted) throw error;
-    throw complaint("unreachable", String(error));
+  const response = await fetch(new URL(`examples/${source.example}.jpg`, import.meta.url), { signal }).catch(() => {
+    throw complaint("unreachable", "");
   });
   if (!response.ok) throw complaint("no_example", "There is no example of that name. Choose one of those shown.");
   return { picture: await response.blob(), note: null };
 }
 
 async function ask({ url, picture }, views, signal) {
-  if (picture) return { picture, classification: await classify(picture, { views, signal }) };
-  return classifyUrl(url, { views, signal });
+  if (!picture) return classifyUrl(url, { views, signal });
+  return { picture, classification: await classify(picture, { views, signal }) };
 }
 
-/** Show an answer, and give it an entry in the browser's history. */
-async function show(/** @type {Look} */ answered, /** @type {"push"|"replace"|null} */ entry) {
-  current = answered;
-  const { classification, source, note } = answered;
+async function show(answered, entry, signal) {
   const questions = await decisionTree();
+  signal.throwIfAborted();
+  current = answered;
+  const { classification, source, views } = answered;
   overlay.reset();
   tip.hide();
-  document.body.dataset.state = "answered";
-  part("main").removeAttribute("aria-busy");
-  part("gallery").hidden = true;
-  part("back").hidden = !gallery;
-  showAnswer(classification, { name: nameOf(source), note });
+  enter("answered");
+  showAnswer(classification, { name: nameOf(source), note: answered.note });
   part("tree").hidden = part("scores").hidden = false;
-  tree.hold(null);
   tree.show(questions, classification);
-  table.hold(null);
   table.show(classification, { explainable: overlay.possible && Boolean(answered.picture) });
-  part("share-note").textContent = part("copied").textContent = "";
   document.title = `${nameOf(source)} – galaxytree`;
   status(classification.views === 1 ? "Answered from one view." : `Answered from ${classification.views} views.`);
-  remember(answered, entry);
+  remember(answered, entry, addressOf(source, views));
 }
 
-function remember(/** @type {Look} */ answered, /** @type {"push"|"replace"|null} */ entry) {
-  const id = entry === null && history.state?.id ? history.state.id : Date.now() + Math.random();
+/** Keep an answer for those who come back to it in the browser's history. */
+function remember(answered, entry, address) {
+  const id = (entry === null && history.state?.id) || Date.now() + Math.random();
   looks.set(id, answered);
-  if (looks.size > KEPT) looks.delete([...looks.keys()][0]);
-  const address = addressOf(answered.source, answered.views);
+  if (looks.size > KEPT) looks.delete(looks.keys().next().value);
   if (entry === "push") history.pushState({ id }, "", address);
   else history.replaceState({ id }, "", address);
 }
 
-function pictureOf() {
-  if (!current?.picture) throw complaint("not_explainable", "There is no picture.");
-  return current.picture;
+/** Give up what is being done, for something else. */
+function begin() {
+  working.abort();
+  working = new AbortController();
+  part("problem").replaceChildren();
+  status("");
+  return working;
 }
 
 /** Take away what is shown of an earlier galaxy. */
@@ -146,71 +132,68 @@ function leave() {
   for (const id of ["answer", "tree", "scores", "gallery"]) part(id).hidden = true;
 }
 
+function enter(state) {
+  document.body.dataset.state = state;
+  part("main").setAttribute("aria-busy", String(state === "looking"));
+  part("back").hidden = !gallery;
+  part("share-note").textContent = part("copied").textContent = "";
+  another(false);
+}
+
 function settleFocus() {
   part("drop").scrollIntoView({ block: "nearest" });
   part("summary").focus({ preventScroll: true });
 }
 
-/** What goes wrong. */
-
-/** A problem that the page finds by itself. */
-function complaint(/** @type {string} */ code, /** @type {string} */ detail) {
-  return new ApiProblem({ status: 0, code, detail });
-}
-
-function fail(/** @type {unknown} */ error, /** @type {() => void} */ retry, keep = false) {
-  const { what, advice } = wordsOf(/** @type {ApiProblem} */ (error));
-  const button = html("button", { type: "button" }, "Try again");
-  button.addEventListener("click", retry);
-  part("problem").replaceChildren(html("p", {}, html("b", {}, what), " ", advice), button);
-  part("main").removeAttribute("aria-busy");
-  status("");
-  if (keep && current) {
-    document.body.dataset.state = "answered";
-    showAnswer(current.classification, { name: nameOf(current.source), note: current.note });
-  } else {
-    document.body.dataset.state = "start";
-    leave();
-    part("back").hidden = !gallery;
-  }
-}
-
-function clearProblem() {
-  part("problem").replaceChildren();
-}
-
-function status(/** @type {string} */ words) {
+function status(words) {
   part("status").textContent = words;
 }
 
-/** What is pointed at. */
+// What goes wrong.
 
-function labelled(/** @type {string} */ answer) {
-  const all = current?.classification.questions?.flatMap(({ answers }) => answers) ?? [];
-  return { answer, label: all.find(({ id }) => id === answer)?.label ?? answer };
+/** A problem that the page finds by itself. */
+function complaint(code, detail) {
+  return new ApiProblem({ status: 0, code, detail });
 }
 
-async function point(/** @type {import("./tree_view.js").Pick|null} */ pick, /** @type {string} */ how) {
-  const question = current?.classification.questions?.find(({ id }) => id === pick?.question);
-  const node = pick && tree.nodeOf(pick.question);
-  overlay.point(pick && current ? labelled(pick.answer) : null);
-  if (!question || !node || !pick) return how === "pointer" ? tip.hideSoon() : tip.hide();
-  tip.show(question, pick.answer, node, current?.classification.path ?? [], voters(await decisionTree()));
+function fail(error, retry, keep = false) {
+  const { what, advice } = wordsOf(error);
+  const button = passing(error) && html("button", { type: "button" }, "Try again");
+  if (button) button.addEventListener("click", retry);
+  part("problem").replaceChildren(html("p", {}, html("b", {}, what), " ", advice), button || "");
+  status("");
+  if (!keep) leave();
+  enter(keep ? "answered" : "start");
+  if (keep) showAnswer(current.classification, { name: nameOf(current.source), note: current.note });
 }
 
-function hold(/** @type {string|null} */ answer) {
+// What is pointed at, and what is held.
+
+function labelled(answer) {
+  const all = current?.classification.questions.flatMap(({ answers }) => answers);
+  return answer && { answer, label: all.find(({ id }) => id === answer).label };
+}
+
+function point(pick, by) {
+  overlay.point(pick && labelled(pick.answer));
+  if (!pick) return by === "pointer" ? tip.hideSoon() : tip.hide();
+  const question = current.classification.questions.find(({ id }) => id === pick.question);
+  tip.show(question, pick.answer, tree.nodeOf(pick.question), tree.path, tree.tree.voters);
+}
+
+function hold(answer) {
+  // A second time it is let go.
   const next = answer === table.held ? null : answer;
-  overlay.hold(next === null ? null : labelled(next));
+  overlay.hold(labelled(next));
   tree.hold(next);
   table.hold(next);
 }
 
-/** Many galaxies. */
+// Many galaxies.
 
-async function openGallery(/** @type {File[]} */ files) {
-  working.abort();
-  clearProblem();
-  if (!files.length) return fail(complaint("no_pictures", "There is no JPEG or PNG in that folder."), () => part("folder").click());
+async function openGallery(files) {
+  begin();
+  if (!files.length) return fail(complaint("no_pictures", "There is no JPEG or PNG in that folder."));
   try {
     const [{ openGallery: open }, questions] = await Promise.all([loadGallery(), decisionTree()]);
     gallery?.close();
@@ -218,81 +201,77 @@ async function openGallery(/** @type {File[]} */ files) {
     showGallery();
     gallery = open(part("gallery"), files, { tree: questions, onOpen: openFromGallery });
   } catch (error) {
-    fail(error instanceof ApiProblem ? error : complaint("unreachable", String(error)), () => openGallery(files));
+    fail(error instanceof ApiProblem ? error : complaint("unreachable", ""), () => openGallery(files));
   }
 }
 
 function showGallery() {
-  working.abort();
+  begin();
   leave();
-  clearProblem();
-  status("");
   document.title = "Gallery – galaxytree";
-  document.body.dataset.state = "gallery";
+  enter("gallery");
   part("gallery").hidden = false;
 }
 
-async function openFromGallery(/** @type {File} */ file, /** @type {import("./api.js").Classification} */ classification) {
-  const source = /** @type {Source} */ ({ kind: "file", blob: file, name: file.name });
+async function openFromGallery(file, classification) {
+  const source = { kind: "file", blob: file, name: file.name };
   if (!classification.questions) return look(source);
-  leave();
-  clearProblem();
-  await showPicture(file, source);
-  await show({ source, views: null, picture: file, note: null, classification }, "push");
+  await showKept({ source, views: null, picture: file, note: null, classification }, "push");
   settleFocus();
 }
 
-/** Going back and forth, and sharing. */
-
-async function arrive(focus = false) {
-  const kept = looks.get(history.state?.id);
-  if (kept) {
-    working.abort();
-    clearProblem();
-    leave();
-    await showPicture(kept.picture, kept.source);
-    return show(kept, null);
-  }
-  if (history.state?.gallery && gallery) return showGallery();
-  const { source, views } = readAddress(location.search);
-  if (source) return look(source, { views, entry: null, focus });
-  working.abort();
+async function showKept(kept, entry) {
+  const { signal } = begin();
   leave();
-  clearProblem();
-  status("");
+  await showPicture(kept.picture, kept.source);
+  return show(kept, entry, signal);
+}
+
+// Going back and forth, and sharing.
+
+function arrive() {
+  const { id, gallery: many } = history.state ?? {};
+  if (looks.has(id)) return showKept(looks.get(id), null);
+  if (many && gallery) return showGallery();
+  const { source, views } = readAddress(location.search);
+  if (source) return look(source, { views, entry: null, focus: false });
+  begin();
+  leave();
   document.title = "galaxytree: what would forty volunteers see?";
-  document.body.dataset.state = "start";
+  enter("start");
 }
 
 async function share() {
-  const file = current?.source.kind === "file";
-  const copied = !file && (await copy(location.href));
-  part("share-note").textContent = file
-    ? "A file can't be shared by its address: it is only on your computer. Share its web address, or a position on the sky."
-    : copied ? "The address of this view is copied." : `The address of this view: ${location.href}`;
-  status(part("share-note").textContent);
+  const words =
+    current.source.kind === "file"
+      ? "A file can't be shared by an address: it is only on your computer. A picture on the web, or a position on the sky, can."
+      : (await copy(location.href)) ? "The address of this view is copied." : `The address of this view: ${location.href}`;
+  part("share-note").textContent = words;
+}
+
+/** On narrow screens the ways in are out of the way of an answer until they are asked for. */
+function another(wanted) {
+  document.body.classList.toggle("asking", wanted);
+  part("another").setAttribute("aria-expanded", String(wanted));
+  if (wanted) part("ways").scrollIntoView({ block: "nearest" });
 }
 
 part("share").addEventListener("click", share);
+part("another").addEventListener("click", () => another(!document.body.classList.contains("asking")));
 part("back").addEventListener("click", () => {
   history.pushState({ gallery: true }, "", location.pathname);
   showGallery();
 });
-part("another").addEventListener("click", () => {
-  const asking = document.body.classList.toggle("asking");
-  part("another").setAttribute("aria-expanded", String(asking));
-  if (asking) part("ways").scrollIntoView({ block: "nearest" });
-});
 part("copy-scores").addEventListener("click", async () => {
   part("copied").textContent = (await copy(table.asText())) ? "Copied. Paste it into a spreadsheet." : "This browser does not let the page copy.";
 });
-part("views").addEventListener("change", (/** @type {Event} */ event) => {
-  if (current) look(current.source, { views: Number(/** @type {HTMLInputElement} */ (event.target).value), again: true, entry: "replace", focus: false });
+part("views").addEventListener("change", ({ target }) => look(current.source, { views: Number(target.value), again: true, entry: "replace", focus: false }));
+document.addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape" || part("key").open) return;
+  overlay.point(null);
+  hold(null);
 });
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && table.held) hold(null);
-});
-addEventListener("popstate", () => arrive());
+addEventListener("popstate", arrive);
 
 onKeyWanted(askForKey);
 listen({ onSource: (source) => look(source), onFiles: openGallery });

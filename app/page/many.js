@@ -8,16 +8,13 @@ export async function loadGallery() {
   return gallery;
 }
 
-/** @returns {Promise<void>} */
-function stylesheet(/** @type {string} */ href) {
-  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return Promise.resolve();
+async function stylesheet(href) {
+  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
   const link = html("link", { rel: "stylesheet", href });
-  return new Promise((resolve, reject) => {
-    link.addEventListener("load", () => resolve());
-    link.addEventListener("error", () => {
-      link.remove();
-      reject(new Error("no stylesheet"));
-    });
-    document.head.append(link);
+  const loaded = new Promise((resolve, reject) => {
+    link.addEventListener("load", resolve);
+    link.addEventListener("error", reject);
   });
+  document.head.append(link);
+  await loaded;
 }

@@ -14,19 +14,13 @@
  */
 export function readAddress(search) {
   const query = new URLSearchParams(search);
-  const views = Number(query.get("views")) || null;
-  const url = query.get("url");
-  const example = query.get("example");
-  if (url) return { source: { kind: "url", url }, views };
-  if (example && /^[a-z-]+$/.test(example)) return { source: { kind: "example", example }, views };
-  if (query.has("ra") && query.has("dec")) {
-    const [ra, dec] = [Number(query.get("ra")), Number(query.get("dec"))];
-    const radius = Number(query.get("radius")) || null;
-    if (Number.isFinite(ra) && Number.isFinite(dec)) {
-      return { source: { kind: "position", ra, dec, survey: query.get("survey") || "sdss", radius }, views };
-    }
-  }
-  return { source: null, views };
+  const said = (name) => query.get(name) ?? "";
+  const [ra, dec] = [Number(said("ra") || Number.NaN), Number(said("dec") || Number.NaN)];
+  let source = null;
+  if (said("url")) source = { kind: "url", url: said("url") };
+  else if (/^[a-z-]+$/.test(said("example"))) source = { kind: "example", example: said("example") };
+  else if (Number.isFinite(ra + dec)) source = { kind: "position", ra, dec, survey: said("survey") || "sdss", radius: Number(said("radius")) || null };
+  return { source, views: Number(said("views")) || null };
 }
 
 /**
@@ -35,16 +29,9 @@ export function readAddress(search) {
  * @param {number|null} views Where the user chose how many.
  */
 export function addressOf(source, views) {
+  const { kind, blob, name, ...said } = source;
   const query = new URLSearchParams();
-  if (source.kind === "url") query.set("url", source.url);
-  if (source.kind === "example") query.set("example", source.example);
-  if (source.kind === "position") {
-    query.set("ra", String(source.ra));
-    query.set("dec", String(source.dec));
-    query.set("survey", source.survey);
-    if (source.radius) query.set("radius", String(source.radius));
-  }
-  if (views && source.kind !== "file") query.set("views", String(views));
+  for (const [key, value] of Object.entries(kind === "file" ? {} : { ...said, views })) if (value !== null) query.set(key, String(value));
   return `${location.pathname}${query.size ? `?${query}` : ""}`;
 }
 

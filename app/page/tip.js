@@ -11,7 +11,6 @@ export class Tip {
   constructor(element) {
     this.element = element;
     this.timer = 0;
-    /** @type {Element|null} */
     this.described = null;
     element.addEventListener("pointerenter", () => clearTimeout(this.timer));
     element.addEventListener("pointerleave", () => this.hideSoon());
@@ -21,28 +20,27 @@ export class Tip {
   }
 
   /**
-   * @param {import("./api.js").Classification["questions"][number]} question
+   * @param {import("./api.js").Question} question
    * @param {string} answer The one that is pointed at.
    * @param {Element} node The question's; what the tip describes.
-   * @param {Iterable<string>} path The answers of the likeliest path.
+   * @param {Set<string>} path The answers of the likeliest path.
    * @param {string} voters
    */
   show(question, answer, node, path, voters) {
     clearTimeout(this.timer);
-    const likeliest = new Set(path);
     const errors = question.answers.some(({ uncertainty }) => uncertainty !== undefined);
     const row = (one) => {
-      const marks = [one.id === answer ? "pointed" : "", likeliest.has(one.id) ? "likeliest" : ""].join(" ").trim();
+      const marks = [one.id === answer ? "pointed" : "", path.has(one.id) ? "likeliest" : ""].join(" ").trim();
       return html(
         "tr",
         { class: marks || null },
-        html("th", { scope: "row" }, one.label, likeliest.has(one.id) && html("span", { class: "sr" }, " (likeliest path)")),
+        html("th", { scope: "row" }, one.label, path.has(one.id) && html("span", { class: "sr" }, " (likeliest path)")),
         html("td", {}, percent(one.fraction)),
         html("td", {}, decimals(one.score)),
         errors && html("td", {}, `± ${decimals(one.uncertainty)}`),
       );
     };
-    const column = (/** @type {string} */ words) => html("th", { scope: "col" }, words);
+    const column = (words) => html("th", { scope: "col" }, words);
     this.element.replaceChildren(
       html("p", { class: "asked" }, html("b", {}, question.id), ` ${question.text}`),
       html("p", { class: "quiet" }, `${percent(question.weight)} of all ${voters} get here.`),
@@ -59,20 +57,21 @@ export class Tip {
   }
 
   /** Beside the question, and within what holds both. */
-  place(/** @type {Element} */ node) {
-    const box = /** @type {HTMLElement} */ (this.element.offsetParent ?? document.body).getBoundingClientRect();
+  place(node) {
+    const box = (this.element.offsetParent ?? document.body).getBoundingClientRect();
     const bar = (node.querySelector(".bar") ?? node).getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this.element;
-    const clamp = (/** @type {number} */ value, /** @type {number} */ most) => Math.max(0, Math.min(value, most));
+    const clamp = (value, most) => Math.max(0, Math.min(value, most));
     const wide = bar.height > bar.width;
-    const right = bar.right - box.left + 150;
-    const left = wide ? (right + width <= box.width ? right : bar.left - box.left - width - 12) : bar.left - box.left;
+    const before = bar.left - box.left;
+    // Beyond its labels, or where there is less room there before it.
+    const left = !wide ? before : before < box.width / 2 ? before + 150 : before - width - 12;
     const top = wide ? bar.top - box.top + bar.height / 2 - height / 2 : bar.bottom - box.top + 52;
     this.element.style.left = `${clamp(left, box.width - width)}px`;
     this.element.style.top = `${clamp(top, wide ? box.height - height : Infinity)}px`;
   }
 
-  describe(/** @type {Element|null} */ node) {
+  describe(node) {
     this.described?.removeAttribute("aria-describedby");
     node?.setAttribute("aria-describedby", this.element.id);
     this.described = node;

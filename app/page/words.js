@@ -1,8 +1,6 @@
 /** What the page says: of problems, of numbers, and of questions. */
 
-/** @typedef {import("./api.js").ApiProblem} ApiProblem */
-
-/** By the service's code: what happened, and what to do. */
+/** By the service's code: what happened, and what to do; the service's own words where there is none. */
 const WORDS = {
   unauthorized: ["This service asks for a key.", "Ask whoever runs it for one, then try again."],
   body_timeout: ["The picture took too long to arrive.", "Check your connection, then try again, perhaps with a smaller picture."],
@@ -24,19 +22,22 @@ const WORDS = {
   unreachable: ["The service does not answer.", "Check your connection, and that the service is still running, then try again."],
 };
 
-/** Codes whose detail tells the user more than our own words do. */
-const DETAILED = new Set(["invalid_request"]);
-
 /**
  * Say what went wrong, in words that a student understands, and what to do.
  * @param {{code?: string, detail?: string}} problem
  * @returns {{what: string, advice: string}}
  */
 export function wordsOf(problem) {
-  const [what, advice] = WORDS[/** @type {keyof typeof WORDS} */ (problem.code)] ?? [];
-  const detail = problem.detail ?? "";
-  if (!what) return { what: "That did not work.", advice: detail || "Try again." };
-  return { what, advice: DETAILED.has(problem.code ?? "") || !advice ? detail : advice };
+  const [what, advice] = WORDS[problem.code] ?? [];
+  return { what: what ?? "That did not work.", advice: advice ?? problem.detail ?? "Try again." };
+}
+
+/**
+ * Whether the same may work when it is tried again.
+ * @param {{status?: number, code?: string}} problem
+ */
+export function passing({ status = 0, code = "" }) {
+  return status >= 500 || [401, 408, 429].includes(status) || code === "unreachable";
 }
 
 /**
@@ -68,21 +69,12 @@ export function heading({ topic }) {
 }
 
 /**
- * How many volunteers or classifiers answered, as the tree names them.
- * @param {{voters?: string}} tree
- */
-export function voters(tree) {
-  return tree.voters || "volunteers";
-}
-
-/**
  * Break words into lines.
  * @param {string} text
  * @param {number} letters How many fit in a line.
  * @returns {string[]}
  */
 export function lines(text, letters) {
-  /** @type {string[]} */
   const broken = [];
   for (const word of text.split(" ")) {
     const last = broken.at(-1);
