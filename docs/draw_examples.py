@@ -132,15 +132,16 @@ def photographed(light: Plane, random: Random) -> NDArray[np.uint8]:
 
 def spiral() -> NDArray[np.uint8]:
     """Draw a spiral from above, with two arms and no bar."""
-    random = np.random.default_rng(9)
-    disk = Disk(turn=30, flat=0.7)
-    phase = disk.winding(pitch=20, start=0.1)
-    inside = between(disk.radius, 0.075, 0.37, 0.03)
-    arms = crest(phase, 1.2) * inside * disk.exponential(0.09)
+    random = np.random.default_rng(5)
+    disk = Disk(turn=30, flat=0.75)
+    bends = blurred(random.normal(size=(SIZE, SIZE)), 18)
+    phase = disk.winding(pitch=18, start=0.1) + 0.2 * bends / bends.std()
+    inside = between(disk.radius, 0.065, 0.33, 0.03)
+    arms = crest(phase, 1.6) * inside * disk.exponential(0.115)
     # Dust lies along the inner side of the arms.
     clear = 1 - 0.5 * crest(phase + 0.75, 7) * inside
-    old = 0.3 * disk.exponential(0.085) + 0.02 * disk.sersic(0.075, 1.6)
-    light = coloured(old * clear, YELLOW) + coloured(0.25 * arms * clumps(random, 3.5, 0.5) * clear, BLUE)
+    old = 0.3 * disk.exponential(0.108) + 0.05 * disk.sersic(0.06, 1.6)
+    light = coloured(old * clear, YELLOW) + coloured(0.4 * arms * clumps(random, 3.5, 0.3) * clear, BLUE)
     return photographed(light + sky(random), random)
 
 
