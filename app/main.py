@@ -13,7 +13,7 @@ from app.page_files import read_page
 from app.problems import CatchUnexpected, handle_errors
 from app.processes import STARTER
 from app.request_id import RequestId
-from app.routes import batch, classify, decision_tree, health, model, page
+from app.routes import batch, classify, cutout, decision_tree, health, model, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
@@ -63,6 +63,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
 
     app.include_router(classify.router)
     app.include_router(batch.router)
+    app.include_router(cutout.router)
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)

@@ -120,6 +120,17 @@ class Classification(_Message):
         return float(tree.fractions(scores)[tree.index[answer]])
 
 
+class Cutout(_Message):
+    """Where a survey has the picture of a position."""
+
+    url: Annotated[str, Field(description="Of a JPEG of 424 x 424 pixels, with the position in its middle")]
+    survey: Annotated[str, Field(description="Whose picture it is", examples=["sdss"])]
+    radius: Annotated[float, Field(description="The galaxy's petroR90_r that it is framed for, arcsec", gt=0)]
+    warning: Annotated[
+        str | None, Field(description="Why scores and error bars may not hold for this survey's pictures")
+    ]
+
+
 class Health(_Message):
     """Whether the service lives, or is ready for images."""
 
