@@ -173,6 +173,13 @@ class BatchRequest(_Asked):
         return self
 
 
+class Picture(_Message):
+    """The image that a classification is of, as it was fetched."""
+
+    type: Annotated[Literal["image/jpeg", "image/png"], Field(description="Its media type, told by its content")]
+    data: Annotated[str, Field(description="Its bytes, in Base64", json_schema_extra={"contentEncoding": "base64"})]
+
+
 class BatchResult(_Message):
     """What became of one item of a batch: a classification, or an error."""
 
@@ -180,6 +187,9 @@ class BatchResult(_Message):
     id: Annotated[str | None, Field(description="The item's id, or of a form the file's name")]
     status: Literal["ok", "error"]
     classification: Annotated[Classification | None, Field(description="If the status is ok")] = None
+    picture: Annotated[Picture | None, Field(description="If the status is ok and the query says `picture=true`")] = (
+        None
+    )
     error: Annotated[Problem | None, Field(description="If the status is error")] = None
 
 
