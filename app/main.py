@@ -67,7 +67,8 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
-    app.include_router(page.router_of(read_page()))
+    if service.settings.page:
+        app.include_router(page.router_of(read_page()))
 
     return app
 
