@@ -10,7 +10,7 @@ from app.local import LocalEngine
 from docs.draw_examples import EXAMPLES, FOLDER, SIZE
 from galaxytree.predictions import FLAGGED_ABOVE
 
-MOST_BYTES = 35_000
+MOST_BYTES = 28_000
 
 ON_PATH = {
     "spiral": {"Class1.2", "Class2.2", "Class3.2", "Class4.1", "Class11.2", "Class6.2"},
