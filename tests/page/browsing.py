@@ -57,14 +57,12 @@ class Watched:
         self._contexts: list[BrowserContext] = []
         self._expected: list[str] = []
 
-    def open(self, path: str = "/", *, wait: bool = True, **options: Any) -> Page:  # noqa: ANN401 (Playwright's own)
+    def open(self, path: str = "/", **options: Any) -> Page:  # noqa: ANN401 (Playwright's own)
         """Go to a page in a context of its own: no cache, no storage.
 
         Parameters
         ----------
         path
-        wait
-            Whether to wait until the page has nothing more to ask for.
         options
             Of the context: ``viewport``, ``color_scheme``, …
         """
@@ -77,7 +75,7 @@ class Watched:
         context.on("request", self._on_request)
         context.on("weberror", lambda error: self.complaints.append(f"exception: {error.error}"))
         page = context.new_page()
-        page.goto(path, wait_until="networkidle" if wait else "commit")
+        page.goto(path)
         return page
 
     def expect(self, pattern: str) -> None:
