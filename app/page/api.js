@@ -1,37 +1,23 @@
 /**
  * The service's public API, as anyone may call it. Nothing here touches the page.
  *
- * @typedef {object} AnswerScore
- * @property {string} id
- * @property {string} label
- * @property {number} score
- * @property {number} fraction
- * @property {number} [uncertainty]
- * @property {number} [uncertainty_95]
- *
- * @typedef {object} Classification What `POST /classify` answers; see `GET /docs`.
- * @property {{name: string, version: string, tree: string}} model
- * @property {{sha256: string, format: string, width: number, height: number}} image
+ * @typedef {object} Classification What `POST /classify` answers; `GET /docs` has all of it.
+ * @property {{width: number, height: number, format: string}} image
  * @property {number} views
  * @property {Record<string, number>} scores
- * @property {Record<string, number>} [uncertainty]
  * @property {number} [out_of_domain]
- * @property {{id: string, text: string, weight: number, answers: AnswerScore[]}[]} [questions]
- * @property {{question: string, answer: string}[]} [path]
+ * @property {Question[]} [questions]
+ * @property {string[]} [path] The answers of the likeliest path.
  * @property {string} [summary]
- * @property {Explanation} [explanation]
+ * @property {{png: string, box: {left: number, top: number, width: number, height: number}}} [explanation]
  *
- * @typedef {object} Explanation Where the network found evidence for an answer.
- * @property {string} answer
- * @property {string} png Base64 of a grey picture; white is the strongest.
- * @property {{left: number, top: number, width: number, height: number}} box In pixels of the image.
+ * @typedef {{id: string, text: string, weight: number, answers: Answer[]}} Question
+ * @typedef {{id: string, label: string, score: number, fraction: number, uncertainty?: number, uncertainty_95?: number}} Answer
  *
  * @typedef {object} Tree What `GET /decision-tree` answers.
- * @property {string} name
  * @property {string} title
  * @property {string} voters
- * @property {{id: string, text: string, topic: string, adds_up_to: number|string,
- *             answers: {id: string, label: string, next: string}[]}[]} questions
+ * @property {{id: string, text: string, topic: string, answers: {id: string, label: string, next: string}[]}[]} questions
  */
 
 /** Where the service is: the folder above this file's, so that a prefix of a proxy is kept. */
@@ -40,22 +26,14 @@ const KEY = "galaxytree-key";
 
 /** An answer that is a problem, or none at all (code `unreachable`). */
 export class ApiProblem extends Error {
-  /**
-   * @param {{status: number, code: string, detail: string, retryAfterSeconds?: number|null}} what
-   */
+  /** @param {{status: number, code: string, detail: string, retryAfterSeconds?: number|null}} what */
   constructor({ status, code, detail, retryAfterSeconds = null }) {
     super(detail);
-    this.name = "ApiProblem";
-    this.status = status;
-    this.code = code;
-    this.detail = detail;
-    this.retryAfterSeconds = retryAfterSeconds;
+    Object.assign(this, { name: "ApiProblem", status, code, detail, retryAfterSeconds });
   }
 }
 
-/** @type {(refused: boolean) => Promise<string|null>} */
 let askForKey = async () => null;
-/** @type {Promise<string|null>|null} */
 let asking = null;
 
 /**
@@ -67,7 +45,7 @@ export function onKeyWanted(ask) {
 }
 
 /** Ask once, however many requests were refused at a time. */
-async function newKey(/** @type {string|null} */ used) {
+async function newKey(used) {
   const kept = sessionStorage.getItem(KEY);
   if (kept !== used) return kept;
   asking ??= askForKey(used !== null).finally(() => (asking = null));
@@ -77,27 +55,18 @@ async function newKey(/** @type {string|null} */ used) {
 }
 
 /** A header holds bytes; the service compares those of UTF-8. */
-function bearer(/** @type {string} */ key) {
+function bearer(key) {
   return `Bearer ${String.fromCharCode(...new TextEncoder().encode(key))}`;
 }
 
-async function problemOf(/** @type {Response} */ response) {
+async function problemOf(response) {
   const seconds = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-  const retryAfterSeconds = Number.isFinite(seconds) ? seconds : null;
-  let told = { code: "unknown", detail: `The service answered ${response.status} ${response.statusText}`.trim() };
-  try {
-    told = { ...told, ...(await response.json()) };
-  } catch {
-    // Something between here and the service answered in its own words.
-  }
-  return new ApiProblem({ ...told, status: response.status, retryAfterSeconds });
+  const plain = { code: "unknown", detail: `The service answered ${response.status} ${response.statusText}`.trim() };
+  // Something between here and the service may have answered in its own words.
+  const told = await response.json().catch(() => ({}));
+  return new ApiProblem({ ...plain, ...told, status: response.status, retryAfterSeconds: seconds >= 0 ? seconds : null });
 }
 
-/**
- * @param {string} path
- * @param {RequestInit & {query?: Record<string, unknown>}} [options]
- * @returns {Promise<any>}
- */
 async function request(path, { query = {}, ...options } = {}) {
   const url = new URL(path, ROOT);
   for (const [name, value] of Object.entries(query)) {
@@ -109,7 +78,7 @@ async function request(path, { query = {}, ...options } = {}) {
     if (key) headers.set("Authorization", bearer(key));
     let response;
     try {
-      response = await fetch(url, { ...options, headers, credentials: "same-origin" });
+      response = await fetch(url, { ...options, headers });
       if (response.ok) return await response.json();
     } catch (error) {
       if (options.signal?.aborted) throw error;
@@ -124,19 +93,19 @@ async function request(path, { query = {}, ...options } = {}) {
 /**
  * Score one picture.
  * @param {Blob} blob Its bytes.
- * @param {{views?: number, explain?: string, detail?: string, priority?: string, signal?: AbortSignal}} [options]
+ * @param {{views?: number|null, explain?: string, detail?: string, priority?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Classification>}
  * @throws {ApiProblem}
  */
-export function classify(blob, { views, explain, detail, priority, signal } = {}) {
+export function classify(blob, { signal, ...query } = {}) {
   const headers = { "Content-Type": blob.type || "application/octet-stream" };
-  return request("classify", { method: "POST", body: blob, headers, query: { views, explain, detail, priority }, signal });
+  return request("classify", { method: "POST", body: blob, headers, query, signal });
 }
 
 /**
  * Have the service fetch a picture and score it.
  * @param {string} url
- * @param {{views?: number, signal?: AbortSignal}} [options]
+ * @param {{views?: number|null, signal?: AbortSignal}} [options]
  * @returns {Promise<{classification: Classification, picture: Blob|null}>} With the bytes that were looked at.
  * @throws {ApiProblem}
  */
@@ -172,16 +141,16 @@ export function cutout({ ra, dec, survey, radius }, { signal } = {}) {
   return request("cutout", { query: { ra, dec, survey, radius }, signal });
 }
 
-/** @type {Map<string, Promise<any>>} */
 const once = new Map();
 
-function kept(/** @type {string} */ path) {
+function kept(path) {
   if (!once.has(path)) {
-    once.set(path, request(path));
+    const answer = request(path);
+    once.set(path, answer);
     // What failed is asked for again by the next who wants it.
-    once.get(path)?.catch(() => once.delete(path));
+    answer.catch(() => once.delete(path));
   }
-  return /** @type {Promise<any>} */ (once.get(path));
+  return once.get(path);
 }
 
 /** @returns {Promise<Tree>} */
@@ -206,22 +175,11 @@ export async function patiently(call, { signal, tries = 4, onWait = () => {} } =
     try {
       return await call();
     } catch (problem) {
-      const full = problem instanceof ApiProblem && ["overloaded", "not_ready"].includes(problem.code);
-      if (!full || tried >= tries) throw problem;
+      if (!["overloaded", "not_ready"].includes(problem.code) || tried >= tries) throw problem;
       const seconds = Math.min(problem.retryAfterSeconds ?? tried, 30);
       onWait(seconds);
-      await pause(seconds, signal);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+      signal?.throwIfAborted();
     }
   }
-}
-
-/** @returns {Promise<void>} */
-function pause(/** @type {number} */ seconds, /** @type {AbortSignal|undefined} */ signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, 1000 * seconds);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
 }
