@@ -1,16 +1,25 @@
-// What is chosen above the pictures: the order, the filter, and what is saved.
+/** What is chosen above the pictures: the order, the filter, and what is saved. */
 
+import { html } from "./dom.js";
 import { filterWords, presetName, presetsOf } from "./gallery_filter.js";
-import { make } from "./gallery_grid.js";
 
 const OWN = "own";
-const DIRECTIONS = {
-  order: ["first to last", "last to first"],
-  name: ["A to Z", "Z to A"],
-  score: ["lowest first", "highest first"],
-};
+const TURNS = { order: ["first to last", "last to first"], name: ["A to Z", "Z to A"] };
+const NUMBERS = ["lowest first", "highest first"];
 
-/** The controls, and what they say. */
+/** A button that does something. @returns {HTMLElement} */
+export function button(/** @type {string} */ id, /** @type {string} */ words, /** @type {() => void} */ does) {
+  const made = html("button", { type: "button", id }, words);
+  made.addEventListener("click", does);
+  return made;
+}
+
+function select(id, words, options, does) {
+  const made = html("select", { id }, ...options);
+  made.addEventListener("change", () => does(made.value));
+  return [made, html("div", {}, html("label", { for: id }, words), made)];
+}
+
 export class Controls {
   /** @type {import("./gallery_filter.js").Filter} */
   filter = { answers: new Set(), least: 0 };
@@ -18,146 +27,82 @@ export class Controls {
   order = { key: "order", descending: false };
   #tree;
   #changed;
+  #preset;
+  #turn;
+  #boxes;
+  #least = html("input", { id: "gallery-least", type: "number", min: 0, max: 1, step: 0.05, value: 0 });
+  #only = html("input", { id: "save-shown", type: "checkbox", checked: true });
+  #builder;
+  #count = html("p", { id: "gallery-count" });
+  #clear = button("gallery-clear", "Show all", () => this.#choose("", this.#preset.focus()));
 
   /**
-   * @param {object} tree
-   * @param {() => void} changed is called when the order or the filter is another
-   * @param {(ending: "csv" | "json") => void} save is called when a table is wanted
+   * @param {import("./api.js").Tree} tree
+   * @param {() => void} changed Is called when the order or the filter is another.
+   * @param {(ending: "csv"|"json", onlyShown: boolean) => void} save
    */
   constructor(tree, changed, save) {
     this.#tree = tree;
     this.#changed = changed;
-    this.#sort = make("select", { id: "gallery-sort", onchange: () => this.#sortBy(this.#sort.value) }, ...this.#keys());
-    this.#direction = make("select", { id: "gallery-direction", onchange: () => this.#turn() });
-    this.#preset = make("select", { id: "gallery-filter", onchange: () => this.#choose(this.#preset.value) });
-    this.#preset.append(
-      new Option("all galaxies", ""),
-      ...presetsOf(tree).map(([words]) => new Option(words, words)),
-      new Option("answers of your own choice", OWN),
-    );
-    this.#builder = make("details", { id: "gallery-builder" }, make("summary", {}, "Choose answers"), this.#answers());
-    this.count = make("p", { id: "gallery-count" });
-    this.#clear = make("button", { type: "button", id: "gallery-clear", hidden: true, onclick: () => this.reset() }, "Show all");
-    this.#only = make("input", { type: "checkbox", id: "save-shown", checked: true });
-    const labelled = (words, control) => make("div", {}, make("label", { htmlFor: control.id }, words), control);
-    this.element = make(
-      "div",
-      { id: "gallery-controls" },
-      make(
-        "div",
-        { className: "row" },
-        labelled("Show", this.#preset),
-        labelled("Sort by", this.#sort),
-        labelled("Order", this.#direction),
-        make(
-          "div",
-          { className: "row save", role: "group", "aria-label": "Save the table" },
-          make("button", { type: "button", id: "save-csv", onclick: () => save("csv") }, "Save as CSV"),
-          make("button", { type: "button", id: "save-json", onclick: () => save("json") }, "Save as JSON"),
-          make("label", {}, this.#only, "only those shown"),
-        ),
-      ),
+    const presets = [new Option("all galaxies", ""), ...presetsOf(tree).map(([words]) => new Option(words)), new Option("answers of your choice", OWN)];
+    const keys = [new Option("the order given", "order"), new Option("name", "name"), new Option("how unlike the training galaxies", "out_of_domain")];
+    const scores = tree.questions.map(({ text, answers }) =>
+      html("optgroup", { label: text }, ...answers.map(({ id, label }) => new Option(`${label} (${id})`, id))));
+    const [preset, show] = select("gallery-filter", "Show", presets, (words) => this.#choose(words));
+    const [, sort] = select("gallery-sort", "Sort by", [...keys, ...scores], (key) => this.#order(key, !(key in TURNS)));
+    const [turn, order] = select("gallery-direction", "Order", [], (way) => this.#order(this.order.key, way === "down"));
+    const questions = tree.questions.map(({ text, answers }) =>
+      html("fieldset", {}, html("legend", {}, text), ...answers.map(({ id, label }) =>
+        html("label", {}, html("input", { type: "checkbox", value: id }), label))));
+    this.#preset = preset;
+    this.#turn = turn;
+    this.#builder = html("details", { id: "gallery-builder" }, html("summary", {}, "Choose answers"), html("div", { class: "answers" },
+      html("p", {}, "The likeliest path must hold one of the ticked answers of each question."), ...questions,
+      html("p", {}, html("label", { for: "gallery-least" }, "Vote fraction of each, at least"), this.#least)));
+    this.#boxes = [...this.#builder.querySelectorAll("[type=checkbox]")];
+    this.#builder.addEventListener("input", () => this.#pick());
+    const saver = (ending) => button(`save-${ending}`, `Save as ${ending.toUpperCase()}`, () => save(ending, this.#only.checked));
+    this.element = html("div", { id: "gallery-controls" },
+      html("div", { class: "row" }, show, sort, order,
+        html("span", { class: "save", role: "group", "aria-label": "Save the table" }, saver("csv"), saver("json"),
+          html("label", {}, this.#only, "only those shown"))),
       this.#builder,
-      make("div", { className: "row" }, this.count, this.#clear),
-    );
+      html("div", { class: "row" }, this.#count, this.#clear));
     this.#turns();
   }
 
-  #sort;
-  #direction;
-  #preset;
-  #builder;
-  #clear;
-  #only;
-  #least;
-
-  /** @returns {boolean} whether only what is shown is saved */
-  get onlyShown() {
-    return this.#only.checked;
-  }
-
-  /** Show all again. */
-  reset() {
-    this.#choose("");
-    this.#preset.focus();
-  }
-
-  /**
-   * Say how many are shown.
-   * @param {number} shown @param {number} all @returns {string} the words
-   */
-  say(shown, all) {
+  /** Say how many are shown; return the words. @returns {string} */
+  say(/** @type {number} */ shown, /** @type {number} */ all) {
     const words = filterWords(this.filter, this.#tree);
-    this.count.textContent = words ? `${shown} of ${all} shown. ${words[0].toUpperCase()}${words.slice(1)}.` : `All ${all} shown.`;
     this.#clear.hidden = !words;
-    return this.count.textContent;
-  }
-
-  #keys() {
-    const option = (text, value) => new Option(text, value);
-    return [
-      option("the order given", "order"),
-      option("name", "name"),
-      option("how unlike the training galaxies", "out_of_domain"),
-      ...this.#tree.questions.map((question) =>
-        make("optgroup", { label: question.text }, ...question.answers.map(({ label, id }) => option(`${label} (${id})`, id))),
-      ),
-    ];
-  }
-
-  #answers() {
-    const box = (answer) =>
-      make("label", {}, make("input", { type: "checkbox", value: answer.id, onchange: () => this.#pick() }), answer.label);
-    this.#least = make("input", { type: "number", id: "gallery-least", min: 0, max: 1, step: 0.05, value: 0, oninput: () => this.#pick() });
-    return make(
-      "div",
-      { className: "answers" },
-      make("p", {}, "The likeliest path must hold one of the ticked answers of each question."),
-      ...this.#tree.questions.map((question) =>
-        make("fieldset", {}, make("legend", {}, question.text), ...question.answers.map(box)),
-      ),
-      make("p", {}, make("label", { htmlFor: "gallery-least" }, "Vote fraction of each, at least"), this.#least),
-    );
-  }
-
-  get #boxes() {
-    return [...this.#builder.querySelectorAll("input[type=checkbox]")];
+    this.#count.textContent = words ? `${shown} of ${all}: ${words}` : `All ${all} shown`;
+    return this.#count.textContent;
   }
 
   #choose(words) {
-    if (words === OWN) {
-      this.#builder.open = true;
-      return;
-    }
-    const answers = new Set(words && presetsOf(this.#tree).find(([name]) => name === words)[1]);
-    for (const box of this.#boxes) box.checked = answers.has(box.value);
-    if (!words) this.#least.value = 0;
-    this.#pick();
+    if (words === OWN) return void (this.#builder.open = true);
+    const answers = presetsOf(this.#tree).find(([name]) => name === words)?.[1] ?? [];
+    for (const box of this.#boxes) box.checked = answers.includes(box.value);
+    if (!words) this.#least.value = "0";
+    return this.#pick();
   }
 
   #pick() {
     const answers = new Set(this.#boxes.filter((box) => box.checked).map((box) => box.value));
-    const least = Math.min(1, Math.max(0, this.#least.valueAsNumber || 0));
-    this.filter = { answers, least };
-    this.#preset.value = answers.size ? (presetName(this.filter, this.#tree) ?? OWN) : "";
+    this.filter = { answers, least: Math.min(1, Math.max(0, this.#least.valueAsNumber || 0)) };
+    this.#preset.value = answers.size ? (presetName(answers, this.#tree) ?? OWN) : "";
     this.#changed();
   }
 
-  #sortBy(key) {
-    // Of a score one wants the highest; names and places begin at the beginning.
-    this.order = { key, descending: !(key in DIRECTIONS) };
+  #order(key, descending) {
+    this.order = { key, descending };
     this.#turns();
     this.#changed();
   }
 
   #turns() {
-    const [up, down] = DIRECTIONS[this.order.key] ?? DIRECTIONS.score;
-    this.#direction.replaceChildren(new Option(up, "up"), new Option(down, "down"));
-    this.#direction.value = this.order.descending ? "down" : "up";
-  }
-
-  #turn() {
-    this.order = { ...this.order, descending: this.#direction.value === "down" };
-    this.#changed();
+    const [up, down] = TURNS[this.order.key] ?? NUMBERS;
+    this.#turn.replaceChildren(new Option(up, "up"), new Option(down, "down"));
+    this.#turn.value = this.order.descending ? "down" : "up";
   }
 }

@@ -1,103 +1,82 @@
-// The pictures of a gallery: a list of buttons, changed once a frame however many answers come.
+/** The pictures of a gallery: a list of buttons, one stop of the Tab key, in which arrow keys go on. */
 
+import { html } from "./dom.js";
 import { shortWords, value } from "./gallery_filter.js";
 import { Thumbs } from "./gallery_thumbs.js";
 
 /** @typedef {import("./gallery_queue.js").Entry} Entry */
 
-const FLAGGED_ABOVE = 0.5;
+// Above it the service's summary begins with a warning.
+const UNLIKE = 0.5;
 
-/**
- * Make an element.
- * @param {string} name @param {object} properties set on it; aria-, data- and role as attributes
- * @param {...(Node | string)} children @returns {HTMLElement}
- */
-export function make(name, properties = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, what] of Object.entries(properties)) {
-    if (/^(aria-|data-|role$|for$)/.test(key)) element.setAttribute(key, what);
-    else element[key] = what;
-  }
-  element.append(...children);
-  return element;
-}
-
-/** The list of cells. */
 export class Grid {
+  element = html("ul", { id: "gallery-grid", class: "night", role: "list", "aria-label": "Galaxies", "aria-describedby": "gallery-keys" });
   #tree;
+  #labels;
   #cells = new Map();
   #entries = new Map();
   #stale = new Set();
+  /** @type {Entry[]} */
   #shown = [];
-  #key = "order";
-  #current = null;
-  #thumbs = new Thumbs((picture) => this.#entries.get(picture.closest("li")));
+  #key = "";
+  /** @type {Entry|undefined} */
+  #current;
+  #thumbs = new Thumbs();
 
   /**
-   * @param {object} tree
-   * @param {(entry: Entry) => void} onOpen is called with the picture that was clicked
+   * @param {import("./api.js").Tree} tree
+   * @param {(entry: Entry) => void} onChoose Gets what was clicked and isn't waiting.
    */
-  constructor(tree, onOpen) {
+  constructor(tree, onChoose) {
     this.#tree = tree;
-    this.element = make("ul", { id: "gallery-grid", className: "night", role: "list", "aria-describedby": "gallery-keys" });
-    this.element.addEventListener("click", ({ target }) => {
-      const entry = this.#entries.get(target.closest("li"));
-      if (entry && entry.status !== "waiting") onOpen(entry);
-    });
-    this.element.addEventListener("focusin", ({ target }) => this.#setCurrent(this.#entries.get(target.closest("li"))));
+    this.#labels = new Map(tree.questions.flatMap(({ answers }) => answers.map(({ id, label }) => [id, label])));
+    this.#labels.set("out_of_domain", "unlike");
+    const of = ({ target }) => this.#entries.get(target.closest("button"));
+    this.element.addEventListener("click", (event) => of(event) && of(event).status !== "waiting" && onChoose(of(event)));
+    this.element.addEventListener("focusin", (event) => this.#stopAt(of(event)));
     this.element.addEventListener("keydown", (event) => this.#press(event));
   }
 
-  /** @param {Entry[]} entries new ones, which are shown by the next `show` */
-  add(entries) {
-    const cell = make(
-      "li",
-      {},
-      make(
-        "button",
-        { type: "button", tabIndex: -1, "data-status": "waiting" },
-        make("span", { className: "picture", "aria-hidden": "true" }),
-        make("span", { className: "name" }),
-        make("span", { className: "words" }),
-      ),
-    );
+  /** Make cells for these, once. */
+  add(/** @type {Entry[]} */ entries) {
+    const empty = html("li", {}, html("button", { type: "button", tabindex: -1 },
+      html("span", { class: "picture" }), html("span", { class: "name" }), html("span", { class: "words" })));
     for (const entry of entries) {
-      const copy = cell.cloneNode(true);
-      this.#cells.set(entry, copy);
-      this.#entries.set(copy, entry);
-      this.#write(entry);
-      this.#thumbs.watch(copy.querySelector(".picture"));
+      const cell = /** @type {Element} */ (empty.cloneNode(true));
+      const button = cell.firstElementChild;
+      this.#cells.set(entry, cell);
+      this.#entries.set(button, entry);
+      this.#thumbs.watch(button.firstElementChild, entry);
+      this.#stale.add(entry);
     }
   }
 
-  /** A picture's state has changed. @param {Entry} entry */
-  update(entry) {
+  /** It has changed; `flush` writes it. */
+  update(/** @type {Entry} */ entry) {
     this.#stale.add(entry);
   }
 
-  /** Write what has changed since; once a frame. */
+  /** Write what has changed, once a frame however much it is. */
   flush() {
     for (const entry of this.#stale) this.#write(entry);
     this.#stale.clear();
+    this.#thumbs.next();
   }
 
-  /**
-   * Show these, in this order.
-   * @param {Entry[]} entries @param {string} key that they are sorted by, whose number each cell says
-   */
-  show(entries, key) {
-    const rewritten = key === this.#key ? [] : this.#cells.keys();
+  /** Show these in this order, each with the number that it is sorted by. */
+  show(/** @type {Entry[]} */ entries, /** @type {string} */ key) {
+    if (key !== this.#key) this.#stale = new Set(this.#cells.keys());
     this.#key = key;
-    for (const entry of rewritten) this.#write(entry);
+    this.flush();
     if (entries.length === this.#shown.length && entries.every((entry, at) => entry === this.#shown[at])) return;
     this.#shown = entries;
     const focused = this.element.contains(document.activeElement);
     this.element.replaceChildren(...entries.map((entry) => this.#cells.get(entry)));
-    if (!entries.includes(this.#current)) this.#setCurrent(entries[0]);
+    if (!entries.includes(this.#current)) this.#stopAt(entries[0]);
     if (focused) this.focus();
   }
 
-  /** Focus the picture that was focused last. @param {boolean} scroll whether to bring it into view */
+  /** Focus what was focused last. */
   focus(scroll = false) {
     this.#button(this.#current)?.focus({ preventScroll: !scroll });
   }
@@ -111,64 +90,45 @@ export class Grid {
     return this.#cells.get(entry)?.firstElementChild;
   }
 
-  // One stop of the tab key for all of them; arrows go on from there.
-  #setCurrent(entry) {
-    if (this.#button(this.#current)) this.#button(this.#current).tabIndex = -1;
-    this.#current = entry ?? null;
-    if (entry) this.#button(entry).tabIndex = 0;
+  #stopAt(entry) {
+    this.#button(this.#current)?.setAttribute("tabindex", "-1");
+    this.#current = entry;
+    this.#button(entry)?.setAttribute("tabindex", "0");
   }
 
   #press(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
     const columns = getComputedStyle(this.element).gridTemplateColumns.split(" ").length;
+    const page = columns * Math.max(1, Math.floor(innerHeight / this.#cells.get(this.#current).offsetHeight) - 1);
     const at = this.#shown.indexOf(this.#current);
     const last = this.#shown.length - 1;
-    const rows = Math.max(1, Math.floor(innerHeight / this.#cells.get(this.#current).offsetHeight) - 1);
-    const to = {
-      ArrowRight: at + 1,
-      ArrowLeft: at - 1,
-      ArrowDown: at + columns,
-      ArrowUp: at - columns,
-      PageDown: Math.min(last, at + rows * columns),
-      PageUp: Math.max(0, at - rows * columns),
-      Home: 0,
-      End: last,
-    }[event.key];
-    if (to === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+    const jumps = { PageDown: Math.min(last, at + page), PageUp: Math.max(0, at - page), Home: 0, End: last };
+    const to = jumps[event.key] ?? at + steps[event.key];
+    if (Number.isNaN(to)) return;
     event.preventDefault();
     if (to < 0 || to > last) return;
-    this.#setCurrent(this.#shown[to]);
+    this.#stopAt(this.#shown[to]);
     this.focus(true);
   }
 
   #write(entry) {
     const button = this.#button(entry);
     const [picture, name, words] = button.children;
-    const { said, mark } = this.#said(entry);
+    const { status, classification, problem } = entry;
+    const unlike = classification?.out_of_domain > UNLIKE;
+    let said = problem ? `failed: ${problem.detail}` : "waiting";
+    if (classification) said = shortWords(classification, this.#tree);
     const number = value(entry, this.#key);
-    const sortedBy = number === null ? "" : `${this.#label()} ${number.toFixed(2)}`;
-    button.dataset.status = entry.status;
-    button.dataset.mark = mark;
-    button.setAttribute("aria-disabled", entry.status === "waiting");
+    const sortedBy = number === null ? "" : `${this.#labels.get(this.#key)} ${number.toFixed(2)}`;
+    const told = [entry.name, said, sortedBy, unlike && "unlike the training galaxies"].filter(Boolean).join(", ");
+    button.dataset.status = status;
+    button.classList.toggle("unlike", unlike);
+    button.setAttribute("aria-disabled", status === "waiting");
+    button.setAttribute("aria-label", problem ? `${told} Press to try again.` : told);
+    button.title = classification?.summary ? `${entry.name}: ${classification.summary}` : told;
     name.textContent = entry.name.split("/").at(-1);
     words.textContent = said;
     picture.dataset.value = sortedBy;
-    const told = [entry.name, said, sortedBy].filter(Boolean).join(", ");
-    button.setAttribute("aria-label", told);
-    button.title = entry.classification?.summary ? `${entry.name}: ${entry.classification.summary}` : told;
-    if (entry.status !== "ok") picture.replaceChildren();
-    else this.#thumbs.refresh(picture);
-  }
-
-  #label() {
-    if (this.#key === "out_of_domain") return "unlike";
-    return this.#tree.questions.flatMap((question) => question.answers).find(({ id }) => id === this.#key)?.label;
-  }
-
-  #said({ status, classification, problem }) {
-    if (status === "waiting") return { said: "waiting", mark: "" };
-    if (status === "failed") return { said: `failed: ${problem.detail}`, mark: "failed" };
-    const flagged = classification.out_of_domain > FLAGGED_ABOVE;
-    const said = shortWords(classification, this.#tree);
-    return { said: flagged ? `unfamiliar: ${said}` : said, mark: flagged ? "flagged" : "" };
   }
 }

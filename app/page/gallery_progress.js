@@ -1,120 +1,89 @@
-// How far the scoring is, in a bar and in words; what failed and why; and how to stop and to go on.
+/** How far the scoring is, in a bar and in words; what failed and why; to stop and to go on. */
 
-import { make } from "./gallery_grid.js";
+import { html } from "./dom.js";
+import { button } from "./gallery_controls.js";
 
-/** @typedef {import("./gallery_queue.js").Entry} Entry */
-
-// A screen reader hears of it no more often, nor of less than a tenth.
+// A screen reader hears of it no more often, and only of every tenth.
 const QUIET_MS = 6000;
 
-/** The progress of a gallery. */
-export class GalleryProgress {
+export class Progress {
   #entries;
   #queue;
-  #bar = make("progress", { id: "gallery-progress", "aria-labelledby": "gallery-words" });
-  #words = make("p", { id: "gallery-words" });
-  #live = make("p", { id: "gallery-live", role: "status", className: "unseen" });
-  #stop = make("button", { type: "button", id: "gallery-cancel", onclick: () => this.#stopOrGoOn() });
-  #now = make("button", { type: "button", id: "gallery-now", hidden: true }, "Try now");
-  #again = make("button", { type: "button", id: "gallery-again" }, "Try the failed ones again");
-  #why = make("button", { type: "button", id: "gallery-why", "aria-expanded": false, "aria-controls": "gallery-failures" });
-  #failures = make("ul", { id: "gallery-failures", hidden: true });
-  #listed = null;
-  #told = { at: 0, share: 0, phase: "running" };
-  #clock;
+  #bar;
+  #words = html("p", { id: "gallery-words" });
+  #live = html("p", { id: "gallery-live", role: "status", class: "sr" });
+  #failures = html("ul", { id: "gallery-failures", tabindex: 0, "aria-label": "What failed", hidden: true });
+  #why = button("gallery-why", "", () => this.#why.setAttribute("aria-expanded", String(!(this.#failures.hidden = !this.#failures.hidden))));
+  #now = button("gallery-now", "Try now", () => this.#queue.resume());
+  #again = button("gallery-again", "Try the failed ones again", () => this.#queue.add(this.#failed));
+  #stop = button("gallery-cancel", "Cancel", () => (this.#queue.phase === "stopped" ? this.#queue.resume() : this.#queue.stop()));
+  #listed = "-";
+  #told = { at: 0, tenth: 0, phase: "running" };
+  // Seconds go by although nothing else happens.
+  #clock = setInterval(() => this.#queue.phase !== "done" && this.draw(), 1000);
 
-  /**
-   * @param {Entry[]} entries
-   * @param {import("./gallery_queue.js").ScoringQueue} queue
-   * @param {(failed: Entry[]) => void} retry is called with those to be tried again
-   */
-  constructor(entries, queue, retry) {
+  constructor(/** @type {import("./gallery_queue.js").Entry[]} */ entries, /** @type {import("./gallery_queue.js").ScoringQueue} */ queue) {
     this.#entries = entries;
     this.#queue = queue;
-    this.#bar.max = entries.length;
-    this.#now.onclick = () => queue.resume();
-    this.#again.onclick = () => retry(this.#failed);
-    this.#why.onclick = () => this.#why.setAttribute("aria-expanded", !(this.#failures.hidden = !this.#failures.hidden));
-    this.element = make(
-      "div",
-      { id: "gallery-state" },
-      this.#bar,
-      make("div", { className: "row" }, this.#words, this.#why, this.#now, this.#again, this.#stop),
-      this.#failures,
-      this.#live,
-    );
-    // Seconds go by although nothing else happens.
-    this.#clock = setInterval(() => queue.phase !== "done" && this.draw(), 1000);
+    this.#bar = html("progress", { id: "gallery-progress", max: entries.length, value: 0, "aria-labelledby": "gallery-words" });
+    this.#why.setAttribute("aria-expanded", "false");
+    const row = html("div", { class: "row" }, this.#words, this.#why, this.#now, this.#again, this.#stop);
+    this.element = html("div", { id: "gallery-state" }, this.#bar, row, this.#failures, this.#live);
   }
 
-  /** Say something to screen readers now. @param {string} words */
-  announce(words) {
+  /** Say something to screen readers now. */
+  announce(/** @type {string} */ words) {
     this.#live.textContent = words;
     this.#told.at = performance.now();
   }
 
-  /** Stop counting seconds. */
+  /** Stop the clock. */
   close() {
     clearInterval(this.#clock);
   }
 
   get #failed() {
-    return this.#entries.filter((entry) => entry.status === "failed");
+    return this.#entries.filter(({ status }) => status === "failed");
   }
 
   /** Write how things are. */
   draw() {
     const { phase } = this.#queue;
     const failed = this.#failed;
-    const ok = this.#entries.filter((entry) => entry.status === "ok").length;
+    const ok = this.#entries.filter(({ status }) => status === "ok").length;
     const words = this.#say(phase, ok, failed.length);
     this.#bar.value = ok + failed.length;
     this.#words.textContent = words;
     this.#stop.hidden = phase === "done";
     this.#stop.textContent = phase === "stopped" ? "Go on" : "Cancel";
     this.#now.hidden = phase !== "unreachable" && phase !== "locked";
-    this.#again.hidden = !failed.length || (phase !== "done" && phase !== "stopped");
-    this.#listFailures(failed);
-    const share = Math.floor((10 * (ok + failed.length)) / this.#entries.length);
-    const due = performance.now() - this.#told.at > QUIET_MS && share !== this.#told.share;
-    if (phase === this.#told.phase && !due) return;
-    this.#told = { share, phase, at: performance.now() };
+    this.#again.hidden = !failed.length || !["done", "stopped"].includes(phase);
+    this.#list(failed);
+    const tenth = Math.floor((10 * (ok + failed.length)) / this.#entries.length);
+    if (phase === this.#told.phase && (tenth === this.#told.tenth || performance.now() - this.#told.at < QUIET_MS)) return;
+    this.#told = { tenth, phase, at: 0 };
     this.announce(words);
   }
 
   #say(phase, ok, failed) {
-    const all = this.#entries.length;
-    const parts = [`${ok} of ${all} scored`];
-    if (failed) parts.push(`${failed} failed`);
-    const pause = Math.ceil(this.#queue.pause);
     const left = this.#queue.secondsLeft;
-    if (phase === "running" && left !== null) parts.push(`about ${duration(left)} left`);
-    if (phase === "stopped") parts.push("stopped");
-    const counted = parts.join(", ");
-    if (phase === "busy") return `${counted}. The service is busy: going on in ${pause} s.`;
-    if (phase === "unreachable") return `${counted}. The service can’t be reached: ${pause ? `trying again in ${pause} s` : "trying again"}.`;
-    if (phase === "locked") return `${counted}. The service asks for a key.`;
-    return counted;
+    const pause = Math.ceil(this.#queue.pause);
+    const counted = `${ok} of ${this.#entries.length} scored${failed ? `, ${failed} failed` : ""}`;
+    if (phase === "busy") return `${counted}. The service is busy: going on in ${pause} s`;
+    if (phase === "unreachable") return `${counted}. The service does not answer: trying again${pause ? ` in ${pause} s` : ""}`;
+    if (phase === "locked") return `${counted}. The service asks for a key`;
+    if (phase === "stopped") return `${counted}, the rest cancelled`;
+    if (left === null) return counted;
+    return `${counted}, about ${left < 90 ? `${Math.ceil(left)} s` : `${Math.round(left / 60)} min`} left`;
   }
 
-  #listFailures(failed) {
-    const key = failed.map((entry) => entry.index).join();
+  #list(failed) {
+    const key = failed.map(({ index }) => index).join();
     if (key === this.#listed) return;
     this.#listed = key;
     this.#why.hidden = !failed.length;
     this.#why.textContent = `${failed.length} failed: why?`;
-    this.#failures.replaceChildren(
-      ...failed.map((entry) => make("li", {}, make("b", {}, entry.name), ` ${entry.problem.detail}`)),
-    );
+    if (!failed.length) this.#failures.hidden = true;
+    this.#failures.replaceChildren(...failed.map(({ name, problem }) => html("li", {}, html("b", {}, name), ` ${problem.detail}`)));
   }
-
-  #stopOrGoOn() {
-    if (this.#queue.phase === "stopped") this.#queue.resume();
-    else this.#queue.stop();
-  }
-}
-
-function duration(seconds) {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  return `${Math.round(seconds / 60)} min`;
 }
