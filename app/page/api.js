@@ -17,7 +17,7 @@
  * @property {Record<string, number>} [uncertainty]
  * @property {number} [out_of_domain]
  * @property {{id: string, text: string, weight: number, answers: AnswerScore[]}[]} [questions]
- * @property {{question: string, answer: string}[]} [path]
+ * @property {string[]} [path] The answers of the likeliest path.
  * @property {string} [summary]
  * @property {Explanation} [explanation]
  *
