@@ -1,7 +1,8 @@
 """Pictures beside the scores of a batch: the bytes that were fetched, for who shows what was looked at.
 
-A result with a picture is as large as an image. So its bytes count in `app.admission` until it is sent, only a few are
-there at a time, and they wait for nothing but that the client reads: who holds bytes never waits for others' room.
+A result with a picture is larger than the image. So there is to be room for the largest one before an image is fetched,
+and what it takes counts in `app.admission` until it has been read. Who holds such bytes waits for nothing but the
+reader, and for that one not for ever; so nobody waits in vain for others' room.
 """
 
 from binascii import b2a_base64
@@ -10,6 +11,9 @@ from app.admission import Admission
 
 AT_A_TIME = 4
 """Items of a batch with pictures that are in work at a time, at most."""
+
+_FRAME_BYTES = 16 * 1024
+"""What a result has beside its picture, about."""
 
 _PNG = b"\x89PNG"
 
@@ -28,7 +32,7 @@ class Pictures:
         self._waiting = self._leaving = 0
 
     def hold(self, result: bytes) -> None:
-        """Hold the bytes of a result that has a picture, until it is sent."""
+        """Hold the bytes of a result that has a picture."""
         self._admission.hold_anyway(len(result))
         self._waiting += len(result)
 
@@ -38,7 +42,7 @@ class Pictures:
         self._waiting = 0
 
     def gone(self) -> None:
-        """Hear that those that were being sent are."""
+        """Hear that those that were being sent have been read, all but what the system keeps."""
         leaving, self._leaving = self._leaving, 0
         self._admission.give_back(images=0, count=leaving)
 
@@ -46,6 +50,11 @@ class Pictures:
         """Let go of all, sent or not."""
         self.leave()
         self.gone()
+
+
+def result_bytes(image_bytes: int) -> int:
+    """Return how many bytes a result has, about, whose picture is an image of so many."""
+    return 4 * image_bytes // 3 + _FRAME_BYTES
 
 
 def picture_json(data: bytes) -> bytes:

@@ -88,6 +88,7 @@ class _Exchange:
         # Of items that are only so many the results are kept, unless they are as large as images.
         keeps = self._intake.bounded and not (pictures and self._in_lines)
         self._work = Work(self._intake, way, concurrency, settings.body_timeout_seconds, keeps=keeps)
+        self._pictures = pictures
         self._started = False
         self._giving_up: asyncio.TimerHandle | None = None
 
@@ -110,7 +111,7 @@ class _Exchange:
             if not self._started:
                 await self._start(NDJSON.encode())
             body = b"\n".join([*(line for _, line in results), b""])
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            await self._say(body, more=True)
             self._work.sent()
         if self._work.error is None:
             await self._send({"type": "http.response.body", "body": b""})
@@ -125,7 +126,27 @@ class _Exchange:
         lines = b",".join([found[index] for index in range(len(found))])
         body = b'{"results":[%b],"summary":{"ok":%d,"failed":%d}}' % (lines, work.ok, work.failed)
         await self._start(JSON.encode(), (b"content-length", b"%d" % len(body)))
-        await self._send({"type": "http.response.body", "body": body})
+        await self._say(body, more=False)
+
+    async def _say(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of the answer; one with pictures until it has been read, or isn't within a time."""
+        if self._pictures is None:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            return
+        seconds = self._service.settings.body_timeout_seconds
+        cutting = asyncio.get_running_loop().call_later(seconds, self._cut)
+        try:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            # It is written when the loop comes round; what is sent then waits until it has gone out.
+            await asyncio.sleep(0)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": more})
+        finally:
+            cutting.cancel()
+
+    def _cut(self) -> None:
+        """Close the connection of a client that doesn't read."""
+        if (break_off := self._scope.get("extensions", {}).get(BREAKING)) is not None:
+            break_off(now=True)
 
     async def _start(self, media_type: bytes, *headers: tuple[bytes, bytes]) -> None:
         self._started = self._work.answered = True
@@ -142,8 +163,8 @@ class _Exchange:
 
     def _give_up(self) -> None:
         self._work.stop(self._service.not_ready(State.DRAINING))
-        if self._started and (break_off := self._scope.get("extensions", {}).get(BREAKING)) is not None:
-            break_off(now=True)
+        if self._started:
+            self._cut()
 
     async def _break_off(self) -> None:
         """End the answer so that the client sees that it is not whole, and still gets what has been sent.

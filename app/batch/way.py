@@ -7,7 +7,7 @@ import orjson
 
 from app.admission import Admission
 from app.batch.items import Item
-from app.batch.pictures import Pictures, picture_json
+from app.batch.pictures import Pictures, picture_json, result_bytes
 from app.errors import InternalError, ServiceError
 from app.jobs import Answered, Job
 from app.problems import problem_json
@@ -70,7 +70,8 @@ class Way:
         self._views = views
         self._full = full
         self._bulk = bulk
-        self._expected = self._least = min(EXPECTED_BYTES, service.settings.max_image_bytes)
+        most = service.settings.max_image_bytes
+        self._expected = self._least = min(EXPECTED_BYTES, most) if pictures is None else result_bytes(most)
         self._loop = asyncio.get_running_loop()
         self._request_id = current_id()
 
@@ -94,7 +95,7 @@ class Way:
             if item.data is None:
                 data = await self._fetcher.fetch(item.url, room)
                 self._expected = max(self._least, len(data), self._expected - self._expected // FORGOTTEN)
-                room.keep(len(data))
+                room.keep(len(data) if self.pictures is None else result_bytes(len(data)))
             else:
                 data, item.data = item.data, None
             await admission.enter_in_turn(self._views)

@@ -94,6 +94,14 @@ class Stream:
         """Read the body of an answer that is not in chunks."""
         return self._file.read(int(self.headers["content-length"]))
 
+    def whole(self) -> bytes:
+        """Read a body that is not in chunks; ConnectionError if it breaks off."""
+        body = self.body()
+        if len(body) < int(self.headers["content-length"]):
+            msg = "the answer broke off"
+            raise ConnectionError(msg)
+        return body
+
     def pieces(self) -> Iterator[bytes]:
         """Read chunk after chunk; ConnectionError if the answer breaks off."""
         while True:

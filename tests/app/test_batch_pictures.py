@@ -110,7 +110,7 @@ def test_who_does_not_read_holds_a_few_pictures_and_no_more(
     model_folder: Path, images: ImageHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.image_host.IMAGES", [jpeg_of_bytes(LARGE)])
-    count = 200
+    count = 80
     with threaded(settings(model_folder, images)) as one:
         with Stream(one.port, buffer=16_384) as stream:
             stream.begin(path=PATH)
@@ -134,3 +134,45 @@ def test_who_goes_lets_go_of_pictures(model_folder: Path, images: ImageHost, mon
             wait_for(lambda: one.admission.bytes > LARGE and one.admission.images == 0, "pictures that wait")
         wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
         wait_for(lambda: one.admission.batches == 0, "the batch to end")
+
+
+@pytest.mark.parametrize("in_lines", [True, False])
+def test_who_never_reads_is_cut_off(
+    model_folder: Path, images: ImageHost, monkeypatch: pytest.MonkeyPatch, *, in_lines: bool
+) -> None:
+    # More than the system takes off the service's hands.
+    monkeypatch.setattr("tests.image_host.IMAGES", [jpeg_of_bytes(8_000_000)])
+    bounds = settings(model_folder, images).model_copy(update={"body_timeout_seconds": 1.0})
+    with threaded(bounds) as one, Stream(one.port, buffer=16_384) as stream:
+        if in_lines:
+            stream.begin(path=PATH)
+            stream.say(lines([f"{images.url}/galaxy/0"] * 20))
+        else:
+            stream.begin("Content-Type: application/json", path=PATH)
+            stream.say(b'{"urls": ["%b/galaxy/0"]}' % images.url.encode())
+        stream.say(b"")
+        wait_for(lambda: one.admission.bytes > 8_000_000 and one.admission.images == 0, "a picture that waits")
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
+        wait_for(lambda: one.admission.batches == 0, "the batch to end")
+        with pytest.raises(ConnectionError):
+            [*stream.pieces()] if stream.status() == 200 and in_lines else stream.whole()
+        assert images.count < 20
+
+
+def test_pictures_are_fetched_as_there_is_room_for_the_largest(model_folder: Path, images: ImageHost) -> None:
+    images.hold()
+    bounds = settings(model_folder, images).model_copy(update={"max_image_bytes": 3_000_000, "queue_bytes": 12_000_000})
+    with threaded(bounds) as one:
+        with Stream(one.port) as stream, Stream(one.port) as other:
+            for each in (stream, other):
+                each.begin(path=PATH)
+                each.say(lines(f"{images.url}/held/{number}" for number in range(4)))
+                each.say(b"")
+            # Each may come to 4 MB of a result, and of 12 MB those who wait in turn get 9.
+            wait_for(lambda: settled(images) == 2, "as many as there is room for")
+            assert one.admission.bytes <= 9_000_000
+            images.let_go()
+            for each in (stream, other):
+                assert each.status() == 200
+                assert {result["status"] for result in each.results()} == {"ok"}
+        wait_for(lambda: (one.admission.images, one.admission.bytes) == (0, 0), "all to be let go")
