@@ -54,6 +54,6 @@ def test_a_thousand_pictures_leave_it_usable(watched: Watched, tmp_path: Path) -
     page.wait_for_function("scrollY > 1000")
     expect(page.locator("#gallery-progress")).not_to_have_js_property("value", 0)
     page.locator("#gallery-cancel").click()
-    expect(page.locator("#gallery-words")).to_contain_text("stopped")
+    expect(page.locator("#gallery-words")).to_contain_text("cancelled")
     page.locator("#gallery-cancel").click()
-    expect(page.locator("#gallery-words")).not_to_contain_text("stopped")
+    expect(page.locator("#gallery-words")).not_to_contain_text("cancelled")
