@@ -25,7 +25,8 @@ export class Overlay {
     this.possible = true;
     this.asking = new AbortController();
     this.reset();
-    // Where the picture is out of sight, a small one comes along.
+    part("loupe").addEventListener("click", calls.onRelease);
+    // Where the picture is out of sight, a small one is shown beside what is pointed at.
     new IntersectionObserver(([{ intersectionRatio }]) => part("drop").classList.toggle("away", intersectionRatio < 0.6), { threshold: 0.6 }).observe(part("drop"));
   }
 
@@ -92,7 +93,19 @@ export class Overlay {
     const sides = { left: image.naturalWidth, top: image.naturalHeight, width: image.naturalWidth, height: image.naturalHeight };
     for (const [side, whole] of Object.entries(sides)) this.canvas.style[side] = `${(100 * box[side]) / whole}%`;
     part("drop").classList.add("explained");
+    this.repeat(what, pixels);
     this.tell(what);
+  }
+
+  /** The same once more, small. */
+  repeat({ label }, pixels) {
+    const small = image.parentElement.cloneNode(true);
+    const [picture, canvas] = small.children;
+    canvas.removeAttribute("id");
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    picture.alt = "";
+    part("loupe").setAttribute("aria-label", `Where the network looked for: ${label}. Press to take it away.`);
+    part("loupe").replaceChildren(html("span", { class: "square" }, small), html("span", {}, "Looked here for: ", html("b", {}, label)));
   }
 
   /** Say in words what is shown. */

@@ -58,9 +58,9 @@ async function look(source, { views = null, again = false, entry = "push", focus
   const onWait = (seconds) => status(`The service is busy. Trying again in ${seconds} s…`);
   try {
     const found = again ? current : await find(source, signal);
-    if (found.picture && !again) await showPicture(found.picture, source);
+    const showing = found.picture && !again && showPicture(found.picture, source);
     const answered = await patiently(() => ask(found, views, signal), { signal, onWait });
-    if (!found.picture) await showPicture(answered.picture, source);
+    await (found.picture ? showing : showPicture(answered.picture, source));
     await show({ source, views, note: found.note, ...answered }, entry, signal);
     if (focus) settleFocus();
   } catch (error) {

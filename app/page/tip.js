@@ -63,8 +63,9 @@ export class Tip {
     const { offsetWidth: width, offsetHeight: height } = this.element;
     const clamp = (value, most) => Math.max(0, Math.min(value, most));
     const wide = bar.height > bar.width;
-    const right = bar.right - box.left + 150;
-    const left = wide ? (right + width <= box.width ? right : bar.left - box.left - width - 12) : bar.left - box.left;
+    const before = bar.left - box.left;
+    // Beyond its labels, or where there is less room there before it.
+    const left = !wide ? before : before < box.width / 2 ? before + 150 : before - width - 12;
     const top = wide ? bar.top - box.top + bar.height / 2 - height / 2 : bar.bottom - box.top + 52;
     this.element.style.left = `${clamp(left, box.width - width)}px`;
     this.element.style.top = `${clamp(top, wide ? box.height - height : Infinity)}px`;
