@@ -14,11 +14,10 @@ const REORDER_MS = 1500;
 
 /**
  * Score pictures and show them. The caller may hide the host and show it again: all is kept, and goes on meanwhile.
- * @param {HTMLElement} host Is emptied.
+ * @param {HTMLElement} host
  * @param {File[]} files
- * @param {object} about
- * @param {import("./api.js").Tree} about.tree
- * @param {(file: File, classification: import("./api.js").Classification) => void} about.onOpen Gets what was chosen.
+ * @param {{tree: import("./api.js").Tree,
+ *   onOpen: (file: File, classification: import("./api.js").Classification) => void}} about
  * @returns {{close: () => void}} `close` cancels what is under way and empties the host.
  */
 export function openGallery(host, files, { tree, onOpen }) {
@@ -26,7 +25,6 @@ export function openGallery(host, files, { tree, onOpen }) {
   const entries = files.map((file, index) => ({ index, file, name: file.webkitRelativePath || file.name }));
   const title = html("h2", { id: "gallery-title", tabindex: -1 }, `${files.length} ${files.length === 1 ? "picture" : "pictures"}`);
   const keys = html("p", { id: "gallery-keys" }, "Enter opens a galaxy’s tree; the arrow keys go from one to the next. A ? marks what is unlike the training galaxies.");
-  const none = html("p", { id: "gallery-none", hidden: true }, "No galaxy scored so far fits.");
   let frame = 0;
   let timer = 0;
   let arranged = 0;
@@ -70,11 +68,10 @@ export function openGallery(host, files, { tree, onOpen }) {
     arranged = performance.now();
     const shown = chosen();
     grid.show(shown, controls.order.key);
-    none.hidden = shown.length > 0;
     return controls.say(shown.length, entries.length);
   }
 
-  host.replaceChildren(title, progress.element, controls.element, keys, none, grid.element);
+  host.replaceChildren(title, progress.element, controls.element, keys, grid.element);
   grid.add(entries);
   queue.add(entries);
   progress.draw();

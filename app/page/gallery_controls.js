@@ -34,7 +34,6 @@ export class Controls {
   #only = html("input", { id: "save-shown", type: "checkbox", checked: true });
   #builder;
   #count = html("p", { id: "gallery-count" });
-  #clear = button("gallery-clear", "Show all", () => this.#choose("", this.#preset.focus()));
 
   /**
    * @param {import("./api.js").Tree} tree
@@ -66,15 +65,13 @@ export class Controls {
       html("div", { class: "row" }, show, sort, order,
         html("span", { class: "save", role: "group", "aria-label": "Save the table" }, saver("csv"), saver("json"),
           html("label", {}, this.#only, "only those shown"))),
-      this.#builder,
-      html("div", { class: "row" }, this.#count, this.#clear));
+      this.#builder, this.#count);
     this.#turns();
   }
 
   /** Say how many are shown; return the words. @returns {string} */
   say(/** @type {number} */ shown, /** @type {number} */ all) {
     const words = filterWords(this.filter, this.#tree);
-    this.#clear.hidden = !words;
     this.#count.textContent = words ? `${shown} of ${all}: ${words}` : `All ${all} shown`;
     return this.#count.textContent;
   }
@@ -83,7 +80,7 @@ export class Controls {
     if (words === OWN) return void (this.#builder.open = true);
     const answers = presetsOf(this.#tree).find(([name]) => name === words)?.[1] ?? [];
     for (const box of this.#boxes) box.checked = answers.includes(box.value);
-    if (!words) this.#least.value = "0";
+    this.#least.value = "0";
     return this.#pick();
   }
 

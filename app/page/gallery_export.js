@@ -2,19 +2,17 @@
 
 /** @typedef {import("./gallery_queue.js").Entry} Entry */
 
-const PARTS = { scores: "", uncertainty: "_uncertainty", uncertainty_95: "_uncertainty_95" };
+const PARTS = [["scores", ""], ["uncertainty", "_uncertainty"], ["uncertainty_95", "_uncertainty_95"]];
 const STATUS = { ok: "ok", failed: "error", waiting: "waiting" };
 
 /**
  * As CSV (RFC 4180, UTF-8), with columns named as in the project's other tables. A text that a spreadsheet would take
  * for a formula gets an apostrophe in front, since files may be a stranger's; JSON has every name as it is.
- * @param {Entry[]} entries
- * @param {import("./api.js").Tree} tree
  * @returns {Blob}
  */
-export function toCsv(entries, tree) {
+export function toCsv(/** @type {Entry[]} */ entries, /** @type {import("./api.js").Tree} */ tree) {
   const ids = tree.questions.flatMap(({ answers }) => answers.map(({ id }) => id));
-  const numbers = Object.entries(PARTS).flatMap(([part, suffix]) => ids.map((id) => ({ part, id, name: id + suffix })));
+  const numbers = PARTS.flatMap(([part, suffix]) => ids.map((id) => ({ part, id, name: id + suffix })));
   const lines = [["name", "status", "error_code", "error_detail", "path", "summary", ...numbers.map(({ name }) => name), "out_of_domain"]];
   for (const { name, status, problem, classification: said } of entries) {
     const texts = [name, STATUS[status], problem?.code, problem?.detail, said?.path?.join(" "), said?.summary];

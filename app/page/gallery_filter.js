@@ -3,8 +3,8 @@
 /**
  * @typedef {import("./gallery_queue.js").Entry} Entry
  * @typedef {import("./api.js").Tree} Tree
- * @typedef {{answers: Set<string>, least: number}} Filter What the likeliest path must hold: of each question with
- *   answers here one of them, with this vote fraction at least.
+ * @typedef {{answers: Set<string>, least: number}} Filter Of each question that has any here, one of these must be on
+ *   the likeliest path, with this vote fraction at least.
  * @typedef {{key: string, descending: boolean}} Order By "order", "name", "out_of_domain" or an answer's id.
  */
 
@@ -46,8 +46,8 @@ export function passes(/** @type {Filter} */ { answers, least }, /** @type {Tree
   return ({ classification }) => {
     if (!classification) return false;
     const { path, questions } = classification;
-    const enough = (at, id) => path.includes(id) && questions[at].answers.find((answer) => answer.id === id).fraction >= least;
-    return groups.every(({ at, ids }) => ids.some((id) => enough(at, id)));
+    return groups.every(({ at, ids }) =>
+      questions[at].answers.some(({ id, fraction }) => ids.includes(id) && path.includes(id) && fraction >= least));
   };
 }
 
@@ -61,14 +61,12 @@ const { compare } = new Intl.Collator("en", { numeric: true });
 /** In this order; those without the number last, and equals as they were given. @returns {Entry[]} */
 export function sorted(/** @type {Entry[]} */ entries, /** @type {Order} */ { key, descending }) {
   const sign = descending ? -1 : 1;
-  const by = { order: (a, b) => a.index - b.index, name: (a, b) => compare(a.name, b.name) }[key];
-  const numbers = by ? null : new Map(entries.map((entry) => [entry, value(entry, key)]));
-  return [...entries].sort((a, b) => {
-    if (by) return sign * by(a, b) || a.index - b.index;
-    const [one, other] = [numbers.get(a), numbers.get(b)];
-    if (one === null || other === null) return (one === null) - (other === null) || a.index - b.index;
-    return sign * (one - other) || a.index - b.index;
-  });
+  const numbers = (a, b) => {
+    const [one, other] = [value(a, key), value(b, key)];
+    return one === null || other === null ? (one === null) - (other === null) : sign * (one - other);
+  };
+  const by = { order: (a, b) => sign * (a.index - b.index), name: (a, b) => sign * compare(a.name, b.name) }[key] ?? numbers;
+  return [...entries].sort((a, b) => by(a, b) || a.index - b.index);
 }
 
 /** A galaxy in a few words, from its likeliest path: "barred spiral, two arms". @returns {string} */
@@ -81,7 +79,7 @@ export function shortWords(/** @type {import("./api.js").Classification} */ { pa
   const odd = label("Class8");
   let words = `${bar}disk without arms`;
   if (path.includes("Class1.3")) words = "star or artifact";
-  else if (path.includes("Class1.1")) words = `smooth, ${{ "completely round": "round", "in between": "oval" }[label("Class7")] ?? label("Class7")}`;
+  else if (path.includes("Class1.1")) words = `smooth, ${{ "Class7.1": "round", "Class7.2": "oval" }[path[1]] ?? "cigar-shaped"}`;
   else if (path.includes("Class2.1")) words = "edge-on disk";
   else if (arms) words = `${bar}spiral, ${arms === "can't tell" ? "arms hard to count" : `${arms} arm${arms === "one" ? "" : "s"}`}`;
   return odd ? `${words}, ${odd === "other" ? "odd" : odd}` : words;

@@ -51,12 +51,12 @@ export class Grid {
     }
   }
 
-  /** It has changed; `flush` writes it. */
+  /** `flush` is to write it. */
   update(/** @type {Entry} */ entry) {
     this.#stale.add(entry);
   }
 
-  /** Write what has changed, once a frame however much it is. */
+  /** Write what has changed: once a frame, however much it is. */
   flush() {
     for (const entry of this.#stale) this.#write(entry);
     this.#stale.clear();
@@ -99,13 +99,10 @@ export class Grid {
   #press(event) {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const columns = getComputedStyle(this.element).gridTemplateColumns.split(" ").length;
-    const page = columns * Math.max(1, Math.floor(innerHeight / this.#cells.get(this.#current).offsetHeight) - 1);
     const at = this.#shown.indexOf(this.#current);
     const last = this.#shown.length - 1;
-    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
-    const jumps = { PageDown: Math.min(last, at + page), PageUp: Math.max(0, at - page), Home: 0, End: last };
-    const to = jumps[event.key] ?? at + steps[event.key];
-    if (Number.isNaN(to)) return;
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + columns, ArrowUp: at - columns, Home: 0, End: last }[event.key];
+    if (to === undefined) return;
     event.preventDefault();
     if (to < 0 || to > last) return;
     this.#stopAt(this.#shown[to]);

@@ -31,7 +31,7 @@ export class Progress {
     this.element = html("div", { id: "gallery-state" }, this.#bar, row, this.#failures, this.#live);
   }
 
-  /** Say something to screen readers now. */
+  /** Say it to screen readers now. */
   announce(/** @type {string} */ words) {
     this.#live.textContent = words;
     this.#told.at = performance.now();
@@ -67,9 +67,9 @@ export class Progress {
 
   #say(phase, ok, failed) {
     const left = this.#queue.secondsLeft;
-    const pause = Math.ceil(this.#queue.pause);
+    const pause = Math.round(this.#queue.pause);
     const counted = `${ok} of ${this.#entries.length} scored${failed ? `, ${failed} failed` : ""}`;
-    if (phase === "busy") return `${counted}. The service is busy: going on in ${pause} s`;
+    if (phase === "busy") return `${counted}. The service is busy: going on in ${pause || 1} s`;
     if (phase === "unreachable") return `${counted}. The service does not answer: trying again${pause ? ` in ${pause} s` : ""}`;
     if (phase === "locked") return `${counted}. The service asks for a key`;
     if (phase === "stopped") return `${counted}, the rest cancelled`;

@@ -9,17 +9,10 @@ const PATIENCE_MS = 90_000;
 const BUSY = new Set([429, 502, 503, 504]);
 
 /**
- * @typedef {object} Entry One picture.
- * @property {number} index Its place in the order given.
- * @property {string} name With the folder that it came in.
- * @property {File} file
- * @property {"waiting"|"ok"|"failed"} status
- * @property {import("./api.js").Classification|null} classification If ok.
- * @property {{code: string, detail: string}|null} problem If failed.
- * @property {number} tries That said nothing about the picture.
- *
- * @typedef {"running"|"busy"|"unreachable"|"locked"|"stopped"|"done"} Phase busy: the service asked for a pause;
- *   unreachable: it is tried again after one; locked: it wants a key; stopped: by the user.
+ * @typedef {{index: number, name: string, file: File, status: "waiting"|"ok"|"failed", tries: number,
+ *   classification?: import("./api.js").Classification|null, problem?: {code: string, detail: string}|null}} Entry
+ *   One picture; `tries` said nothing about it.
+ * @typedef {"running"|"busy"|"unreachable"|"locked"|"stopped"|"done"} Phase locked: the service wants a key.
  */
 
 export class ScoringQueue {
@@ -38,8 +31,8 @@ export class ScoringQueue {
   #times = [];
 
   /**
-   * @param {(picture: Blob, signal: AbortSignal) => Promise<object>} score Fails with an ApiProblem.
-   * @param {(entry?: Entry) => void} changed Gets what is done, or nothing when something else changed.
+   * @param {(picture: Blob, signal: AbortSignal) => Promise<object>} score
+   * @param {(entry?: Entry) => void} changed Gets the picture that changed, or nothing if something else did.
    */
   constructor(score, changed) {
     this.#score = score;
@@ -155,7 +148,7 @@ export class ScoringQueue {
     entry.problem = problem && { code: problem.code ?? "unexpected", detail: problem.detail ?? String(problem) };
     this.#times.push(performance.now());
     if (this.#times.length > 40) this.#times.shift();
-    if (!(problem instanceof NotSent)) {
+    if (!problem?.unsent) {
       this.#successes += 1;
       if (this.phase === "unreachable") this.#enter("running");
       if (this.phase === "running") this.#pauses = 0;
@@ -170,12 +163,7 @@ export class ScoringQueue {
   }
 }
 
-class NotSent extends Error {
-  constructor(code, detail) {
-    super(detail);
-    Object.assign(this, { code, detail });
-  }
-}
+const unsent = (code, detail) => Object.assign(new Error(detail), { code, detail, unsent: true });
 
 // Bytes, not the file: were it gone when it is sent, that would look like a service that is gone.
 async function read(file) {
@@ -183,12 +171,12 @@ async function read(file) {
   try {
     bytes = await file.arrayBuffer();
   } catch {
-    throw new NotSent("unreadable_file", "The file can't be read: it was moved or changed, or is a folder.");
+    throw unsent("unreadable_file", "The file can't be read: it was moved or changed, or is a folder.");
   }
   const [a, b, c] = new Uint8Array(bytes.slice(0, 3));
   const begun = (a === 0xff && b === 0xd8 && c === 0xff) || (a === 0x89 && b === 0x50 && c === 0x4e);
   if (!begun && !/^image\/(jpeg|png)$/.test(file.type) && !/\.(jpe?g|jpe|jfif|png)$/i.test(file.name)) {
-    throw new NotSent("not_an_image", "This is no JPEG or PNG picture, so it was not sent.");
+    throw unsent("not_an_image", "This is no JPEG or PNG picture, so it was not sent.");
   }
   return new Blob([bytes], { type: file.type });
 }
