@@ -48,6 +48,7 @@ READING = ["/decision-tree", "/model", "/health/live", "/health/ready"]
     [
         *(("POST", path, mode) for path in ("/classify", "/classify/batch") for mode in (POSITIVE, NEGATIVE)),
         *(("GET", path, POSITIVE) for path in READING),
+        *(("GET", "/cutout", mode) for mode in (POSITIVE, NEGATIVE)),
     ],
 )
 def test_the_service_does_as_it_says(described: Process, method: str, path: str, mode: GenerationMode) -> None:
@@ -58,8 +59,10 @@ def test_the_service_does_as_it_says(described: Process, method: str, path: str,
     def hold(case: schemathesis.Case) -> None:
         # Parameters that the description doesn't know are ignored, as on the web at large.
         excluded = [negative_data_rejection]
-        if case.media_type == "multipart/form-data":
-            # A form with any bytes as its file is right by the description, and still no image.
+        picture = (case.query or {}).get("picture")
+        if case.media_type == "multipart/form-data" or picture or path == "/cutout":
+            # A form with any bytes as its file is right by the description, and still no image; so is a document of
+            # many items of which pictures are asked for, or a position that a survey doesn't reach.
             excluded.append(positive_data_acceptance)
         case.call_and_validate(headers=AUTHORISED, excluded_checks=excluded)
 
@@ -96,4 +99,19 @@ def test_batches_are_described(described: Process) -> None:
     assert set(operation["requestBody"]["content"]) == kinds | {"multipart/form-data"}
     parameters = {each["name"]: each["schema"] for each in operation["parameters"]}
     assert parameters["priority"]["default"] == "bulk"
+    assert (parameters["picture"]["type"], parameters["picture"]["default"]) == ("boolean", False)
+    result = openapi["components"]["schemas"]["BatchResult"]
+    assert "picture=true" in result["properties"]["picture"]["description"]
+    assert "picture" not in result["required"]
     assert {"BatchAnswer", "BatchResult", "BatchItem"} <= set(openapi["components"]["schemas"])
+
+
+def test_cut_outs_are_described(described: Process) -> None:
+    openapi = httpx.get(f"{described.url}/openapi.json").json()
+    operation = openapi["paths"]["/cutout"]["get"]
+    assert set(operation["responses"]) == {"200", "422"}
+    assert set(operation["responses"]["422"]["content"]) == {"application/problem+json"}
+    parameters = {each["name"]: each for each in operation["parameters"]}
+    assert {name for name, each in parameters.items() if each["required"]} == {"ra", "dec"}
+    assert parameters["survey"]["schema"]["enum"] == ["sdss", "legacy", "panstarrs", "hips"]
+    assert "url" in openapi["components"]["schemas"]["Cutout"]["properties"]
