@@ -16,7 +16,7 @@ Random = np.random.Generator
 
 FOLDER = Path(__file__).parent.parent / "app" / "page" / "examples"
 SIZE = 424
-QUALITY = 50
+QUALITY = 36
 BLUE, WHITE = np.array((0.78, 0.9, 1.08)), np.array((1.0, 0.96, 0.9))
 YELLOW, RED = np.array((1.12, 0.96, 0.7)), np.array((1.2, 0.8, 0.5))
 """Light in red, green and blue: of young stars, of all, of old ones, and of those behind dust."""

@@ -72,7 +72,8 @@ export class Overlay {
       this.draw(what);
     } catch (error) {
       if (signal.aborted) return;
-      this.possible = error.code !== "not_explainable";
+      // Refused for one answer means refused for all.
+      this.possible = error.status !== 422;
       this.wanted = null;
       this.clear();
       this.calls.onFailure(error);

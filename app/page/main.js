@@ -34,7 +34,7 @@ const tip = new Tip(part("tip"));
 const tree = new TreeView(part("tree").querySelector(".canvas"), { onPoint: point, onHold: hold });
 const table = new ScoreTable(part("scores").querySelector(".body"), hold);
 const overlay = new Overlay({
-  ask: (answer, signal) => patiently(() => classify(current.picture, { explain: answer, detail: "scores", views: 1, signal }), { signal }),
+  ask: (answer, signal) => patiently(() => classify(current.picture, { explain: answer, detail: "scores", views: 8, signal }), { signal }),
   onRelease: () => hold(null),
   onFailure: (error) => {
     status(wordsOf(error).what);
