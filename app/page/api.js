@@ -1,23 +1,15 @@
 /**
  * The service's public API, as anyone may call it. Nothing here touches the page.
  *
- * @typedef {object} Classification What `POST /classify` answers; `GET /docs` has all of it.
- * @property {{width: number, height: number, format: string}} image
- * @property {number} views
- * @property {Record<string, number>} scores
- * @property {number} [out_of_domain]
- * @property {Question[]} [questions]
- * @property {string[]} [path] The answers of the likeliest path.
- * @property {string} [summary]
- * @property {{png: string, box: {left: number, top: number, width: number, height: number}}} [explanation]
+ * `GET /docs` has all of what it answers; here is what the page reads of that.
  *
+ * @typedef {{image: {width: number, height: number, format: string}, views: number, scores: Record<string, number>,
+ *   out_of_domain?: number, questions?: Question[], path?: string[], summary?: string,
+ *   explanation?: {png: string, box: {left: number, top: number, width: number, height: number}}}} Classification
  * @typedef {{id: string, text: string, weight: number, answers: Answer[]}} Question
  * @typedef {{id: string, label: string, score: number, fraction: number, uncertainty?: number, uncertainty_95?: number}} Answer
- *
- * @typedef {object} Tree What `GET /decision-tree` answers.
- * @property {string} title
- * @property {string} voters
- * @property {{id: string, text: string, topic: string, answers: {id: string, label: string, next: string}[]}[]} questions
+ * @typedef {{title: string, voters: string, questions: {id: string, text: string, topic: string,
+ *   answers: {id: string, label: string, next: string}[]}[]}} Tree
  */
 
 /** Where the service is: the folder above this file's, so that a prefix of a proxy is kept. */
@@ -44,7 +36,7 @@ export function onKeyWanted(ask) {
   askForKey = ask;
 }
 
-/** Ask once, however many requests were refused at a time. */
+/** Ask once, however many were refused at a time. */
 async function newKey(used) {
   const kept = sessionStorage.getItem(KEY);
   if (kept !== used) return kept;
@@ -92,7 +84,7 @@ async function request(path, { query = {}, ...options } = {}) {
 
 /**
  * Score one picture.
- * @param {Blob} blob Its bytes.
+ * @param {Blob} blob
  * @param {{views?: number|null, explain?: string, detail?: string, priority?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Classification>}
  * @throws {ApiProblem}

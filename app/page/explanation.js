@@ -37,19 +37,13 @@ export class Overlay {
     this.update();
   }
 
-  /**
-   * Show an answer while it is pointed at; null: no longer.
-   * @param {What|null} what
-   */
+  /** Show an answer while it is pointed at; null: no longer. @param {What|null} what */
   point(what) {
     this.pointed = what;
     this.update();
   }
 
-  /**
-   * Keep showing an answer; null: no longer.
-   * @param {What|null} what
-   */
+  /** Keep showing an answer; null: no longer. @param {What|null} what */
   hold(what) {
     this.held = what;
     this.update();

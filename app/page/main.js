@@ -134,6 +134,7 @@ function leave() {
 
 function enter(state) {
   document.body.dataset.state = state;
+  document.body.classList.toggle("begun", state !== "start");
   part("main").setAttribute("aria-busy", String(state === "looking"));
   part("back").hidden = !gallery;
   part("share-note").textContent = part("copied").textContent = "";

@@ -35,10 +35,7 @@ export function addressOf(source, views) {
   return `${location.pathname}${query.size ? `?${query}` : ""}`;
 }
 
-/**
- * What a source is called.
- * @param {Source} source
- */
+/** What a source is called. @param {Source} source */
 export function nameOf(source) {
   if (source.kind === "file") return source.name;
   if (source.kind === "example") return `a made-up galaxy (${source.example})`;
@@ -46,10 +43,7 @@ export function nameOf(source) {
   return source.url;
 }
 
-/**
- * Copy text; false if the browser doesn't let us.
- * @param {string} text
- */
+/** Copy text; false if the browser doesn't let us. @param {string} text */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

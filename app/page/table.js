@@ -95,10 +95,7 @@ export class ScoreTable {
     return html("tr", { class: likeliest && "on-path", "data-answer": row.id }, html("th", { scope: "row" }, of, name, mark), ...cells);
   }
 
-  /**
-   * Mark the answer that is held, if any.
-   * @param {string|null} answer
-   */
+  /** Mark the answer that is held, if any. @param {string|null} answer */
   hold(answer) {
     this.held = answer;
     for (const row of this.host.querySelectorAll("tr[data-answer]")) {

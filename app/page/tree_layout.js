@@ -1,27 +1,19 @@
 /**
  * Where the decision tree's parts lie: from a tree and its scores to coordinates. Nothing here touches the page.
  *
- * Questions lie in layers, each after all that lead to it, and votes flow along from layer to layer. What passes a layer
- * by takes a lane there. All is worked out *along* the flow and *across* it, and turned to x and y at the end: so the
- * same tree runs to the right or down.
+ * Questions lie in layers, each after all that lead to it; what passes a layer by takes a lane there. All is worked out
+ * *along* the flow and *across* it, and turned to x and y at the end: so the same tree runs to the right or down.
  *
  * @typedef {"right"|"down"} Direction
+ * @typedef {{x: number, y: number}} Point
  *
- * @typedef {{id: string, x: number, y: number, length: number, room: number, onPath: boolean}} QuestionPlace
+ * @typedef {Point & {id: string, length: number, room: number, onPath: boolean}} QuestionPlace
  *   Where its bar begins, how long that is, and how much room its heading has.
  *
- * @typedef {object} AnswerPlace
- * @property {string} id
- * @property {string} question
- * @property {number} score
- * @property {number} width Of its branch: the score times the scale, exactly.
- * @property {boolean} thin Whether its label lies above the branch instead of on it.
- * @property {string} d The branch's outline, as SVG has it.
- * @property {string} middle The line in its middle.
- * @property {{x: number, y: number, room: number}} label
- * @property {{x: number, y: number}} end
- * @property {boolean} leaf Whether no question follows.
- * @property {boolean} onPath
+ * @typedef {{id: string, question: string, score: number, width: number, thin: boolean, d: string, middle: string,
+ *   label: Point & {room: number}, end: Point, leaf: boolean, onPath: boolean}} AnswerPlace
+ *   Of a branch: `width` is the score times the scale, exactly; `d` the outline, and `middle` the line in the middle, as
+ *   SVG has it; `thin` whether its label lies above it instead of on it; `leaf` whether no question follows.
  *
  * @typedef {{direction: Direction, width: number, height: number, questions: QuestionPlace[], answers: AnswerPlace[]}} Layout
  */

@@ -150,10 +150,7 @@ export class TreeView {
     this.calls.onPoint(pick, by);
   }
 
-  /**
-   * Mark the answer that is held, if any.
-   * @param {string|null} answer
-   */
+  /** Mark the answer that is held, if any. @param {string|null} answer */
   hold(answer) {
     this.held = answer;
     this.mark("held", answer);
@@ -163,11 +160,7 @@ export class TreeView {
     for (const element of this.host.querySelectorAll("[data-answer]")) element.classList.toggle(name, element.dataset.answer === answer);
   }
 
-  /**
-   * The element of a question.
-   * @param {string} question
-   * @returns {SVGElement|null}
-   */
+  /** The element of a question. @param {string} question */
   nodeOf(question) {
     return this.host.querySelector(`.question[data-question="${CSS.escape(question)}"]`);
   }

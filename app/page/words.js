@@ -40,20 +40,14 @@ export function passing({ status = 0, code = "" }) {
   return status >= 500 || [401, 408, 429].includes(status) || code === "unreachable";
 }
 
-/**
- * A part of the whole as a percentage: "24%", "<1%".
- * @param {number} part
- */
+/** A part of the whole as a percentage: "24%", "<1%". @param {number} part */
 export function percent(part) {
   if (part > 0 && part < 0.005) return "<1%";
   if (part < 1 && part >= 0.995) return ">99%";
   return `${Math.round(100 * part)}%`;
 }
 
-/**
- * A score as the table has it.
- * @param {number|undefined} number
- */
+/** A score as the table has it. @param {number|undefined} number */
 export function decimals(number) {
   return number === undefined ? "–" : number.toFixed(3);
 }
