@@ -124,8 +124,8 @@ export class Grid {
     button.setAttribute("aria-disabled", status === "waiting");
     button.setAttribute("aria-label", problem ? `${told} Press to try again.` : told);
     button.title = classification?.summary ? `${entry.name}: ${classification.summary}` : told;
-    name.textContent = entry.name.split("/").at(-1);
-    words.textContent = said;
+    // Text that is set is laid out again, even if it is the same.
+    if (words.textContent !== said) [name.textContent, words.textContent] = [entry.name.split("/").at(-1), said];
     picture.dataset.value = sortedBy;
   }
 }
