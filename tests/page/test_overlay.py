@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,11 @@ def covered(page: Page) -> tuple[float, float, float, float]:
         page.evaluate(
             """() => {
               const image = document.querySelector("#picture img");
-              const [over, under] = [document.querySelector("#overlay"), image].map((each) => each.getBoundingClientRect());
+              const over = document.querySelector("#overlay").getBoundingClientRect();
+              const under = image.getBoundingClientRect();
               const scale = image.naturalWidth / under.width;
-              return [over.left - under.left, over.top - under.top, over.width, over.height].map((each) => each * scale);
+              const shown = [over.left - under.left, over.top - under.top, over.width, over.height];
+              return shown.map((each) => each * scale);
             }"""
         )
     )
@@ -55,25 +56,22 @@ def assert_drawn(page: Page, api: httpx.Client, image: bytes, answer: str) -> No
     pixels = drawn(page).astype(float)
     assert pixels.shape[:2] == evidence.shape
     # Where there is most evidence it glows most, and where there is none it is darkest.
-    glow = pixels[..., 3] * (1 if pixels[..., :3].any() else 0) * np.sign(pixels[..., :3].sum(axis=-1) - 0.5)
+    glow = np.where(pixels[..., :3].any(axis=-1), pixels[..., 3], -pixels[..., 3])
     assert np.corrcoef(glow.ravel(), evidence.ravel())[0, 1] > 0.95
     box = explanation["box"]
     assert covered(page) == pytest.approx((box["left"], box["top"], box["width"], box["height"]), abs=1.5)
 
 
-@pytest.fixture
-def asked(watched: Watched) -> Callable[[Page], list[str]]:
-    def listen(page: Page) -> list[str]:
-        urls: list[str] = []
-        page.on("request", lambda request: urls.append(request.url) if "explain=" in request.url else None)
-        return urls
-
-    return listen
+def asked_by(page: Page) -> list[str]:
+    """Return where it is noted which explanations a page asks for."""
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url) if "explain=" in request.url else None)
+    return urls
 
 
-def test_the_answer_that_is_pointed_at(watched: Watched, api: httpx.Client, asked: Callable[[Page], list[str]]) -> None:
+def test_the_answer_that_is_pointed_at(watched: Watched, api: httpx.Client) -> None:
     page = watched.open(viewport={"width": 1280, "height": 900})
-    urls = asked(page)
+    urls = asked_by(page)
     open_example(page)
     # Nothing is asked for before anything is pointed at.
     assert urls == []
@@ -132,15 +130,14 @@ def test_a_network_that_cannot_say(browser: Browser, model_folder: Path, tmp_pat
     with serving(tmp_path / "log", model=str(model_folder)) as process:
         watched = Watched(browser, process.url)
         page = watched.open(viewport={"width": 1280, "height": 900})
-        urls: list[str] = []
-        page.on("request", lambda request: urls.append(request.url))
+        urls = asked_by(page)
         open_example(page)
         page.locator("#tree g.question .bar").first.hover()
         expect(page.locator("#tip")).to_be_visible()
         assert page.locator("#scores button.look").count() == 0
-        assert not any("explain=" in url for url in urls)
+        assert urls == []
         watched.close()
 
 
 def test_the_model_that_ships_can_say(page_service: Process) -> None:
-    assert "explanation" in httpx.get(f"{page_service.url}/model").json()["outputs"]
+    assert httpx.get(f"{page_service.url}/model").json()["explainable"] is True
