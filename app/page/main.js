@@ -277,5 +277,9 @@ addEventListener("popstate", arrive);
 onKeyWanted(askForKey);
 listen({ onSource: (source) => look(source), onFiles: openGallery });
 decisionTree().catch(() => {});
-model().then(({ name, version }) => (part("running").textContent = `The network: ${name}, version ${version}.`)).catch(() => {});
+model().then(({ name, version, explainable }) => {
+  part("running").textContent = `The network: ${name}, version ${version}.`;
+  overlay.possible = explainable;
+  if (current) table.show(current.classification, { explainable: explainable && Boolean(current.picture) });
+}).catch(() => {});
 arrive();

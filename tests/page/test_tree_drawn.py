@@ -114,7 +114,7 @@ def test_the_numbers_are_sorted(page: Page, spiral: dict[str, object]) -> None:
 
 def test_the_numbers_are_copied(page: Page, spiral: dict[str, object]) -> None:
     page.locator("#copy-scores").click()
-    expect(page.locator("#status")).to_contain_text("copied")
+    expect(page.locator("#copied")).to_contain_text("Copied")
     head, *lines = page.evaluate("navigator.clipboard.readText()").splitlines()
     columns = head.split("\t")
     rows = [dict(zip(columns, line.split("\t"), strict=True)) for line in lines]
