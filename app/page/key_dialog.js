@@ -7,10 +7,10 @@ import { part } from "./dom.js";
  * @returns {Promise<string|null>} Null if the user gives up.
  */
 export function askForKey(refused) {
-  const [dialog, field] = [part("key"), part("key-field")];
-  part("key-refused").hidden = !refused;
-  field.value = dialog.returnValue = "";
-  dialog.showModal();
-  const chosen = () => (dialog.returnValue === "use" ? field.value.trim() : null);
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(chosen()), { once: true }));
+	const [dialog, field] = [part("key"), part("key-field")];
+	part("key-refused").hidden = !refused;
+	field.value = dialog.returnValue = "";
+	dialog.showModal();
+	const chosen = () => (dialog.returnValue === "use" ? field.value.trim() : null);
+	return new Promise((resolve) => dialog.addEventListener("close", () => resolve(chosen()), { once: true }));
 }

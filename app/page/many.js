@@ -2,19 +2,19 @@
 
 import { html } from "./dom.js";
 
-/** @returns {Promise<{openGallery: Function}>} */
+/** */
 export async function loadGallery() {
-  const [gallery] = await Promise.all([import("./gallery.js"), stylesheet(new URL("gallery.css", import.meta.url).href)]);
-  return gallery;
+	const [gallery] = await Promise.all([import("./gallery.js"), stylesheet(new URL("gallery.css", import.meta.url).href)]);
+	return gallery;
 }
 
 async function stylesheet(href) {
-  if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
-  const link = html("link", { rel: "stylesheet", href });
-  const loaded = new Promise((resolve, reject) => {
-    link.addEventListener("load", resolve);
-    link.addEventListener("error", reject);
-  });
-  document.head.append(link);
-  await loaded;
+	if ([...document.styleSheets].some((sheet) => sheet.href === href)) return;
+	const link = html("link", { rel: "stylesheet", href });
+	const loaded = new Promise((resolve, reject) => {
+		link.addEventListener("load", resolve);
+		link.addEventListener("error", reject);
+	});
+	document.head.append(link);
+	await loaded;
 }
