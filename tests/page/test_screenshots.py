@@ -16,7 +16,7 @@ from tests.page.looking import open_example
 FOLDER_VARIABLE = "SCREENSHOTS"
 MOST_BYTES = 300_000
 DESK = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
-PHONE = {"viewport": {"width": 360, "height": 740}, "reduced_motion": "reduce", "is_mobile": True, "has_touch": True}
+PHONE = {"viewport": {"width": 360, "height": 780}, "reduced_motion": "reduce", "is_mobile": True, "has_touch": True}
 
 
 @pytest.fixture
@@ -35,9 +35,11 @@ def take(page: Page, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint
     page.evaluate("document.fonts.ready")
     page.screenshot(path=path, animations="disabled")
     with Image.open(path) as taken:
-        # As many colours as can be told apart, in half as many bytes.
-        small = taken.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        small.save(path, optimize=True)
+        colours = taken.convert("RGB")
+    colours.save(path, optimize=True)
+    if path.stat().st_size >= MOST_BYTES:
+        # As many colours as can be told apart, in a third of the bytes.
+        colours.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     assert path.stat().st_size < MOST_BYTES
     with Image.open(path) as written:
         return np.asarray(written.convert("RGB"))
@@ -55,6 +57,10 @@ def test_an_answer(watched: Watched, folder: Path, colours: str) -> None:
     open_example(page, "barred")
     page.locator("#scores tr[data-answer='Class4.1'] button.look").click()
     expect(page.locator("#overlay")).to_be_visible()
+    # Down to where the tree ends.
+    tree = page.locator("#tree").bounding_box()
+    assert tree is not None
+    page.set_viewport_size({"width": 1280, "height": round(page.evaluate("scrollY") + tree["y"] + tree["height"])})
     page.evaluate("scrollTo(0, 0)")
     take(page, folder / f"page-{colours}.png")
     # The galaxy is on a dark ground in both; all else is as asked for.
@@ -85,6 +91,7 @@ def test_a_gallery(watched: Watched, folder: Path, tmp_path: Path) -> None:
     expect(page.locator("#gallery-progress")).to_have_js_property("value", len(files))
     page.locator("#gallery-sort").select_option("Class4.1")
     page.wait_for_function("document.querySelectorAll('#gallery-grid .picture > *').length >= 12")
-    page.evaluate("scrollTo(0, 0)")
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    page.evaluate("document.querySelector('#gallery').scrollIntoView()")
     pixels = take(page, folder / "page-gallery.png")
     assert pixels.std() > 10
