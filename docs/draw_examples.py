@@ -1,7 +1,8 @@
 """Draw the example galaxies of the page: made up, so that nothing needs a licence, and the same each time.
 
 It writes ``app/page/examples/*.jpg``. What a survey does to a galaxy is done to these in the same order: light in three
-bands, the blur of the atmosphere, noise, and a stretch that keeps colours where it is bright.
+bands, the blur of the atmosphere, noise, and a stretch that keeps colours where it is bright. Another seed, and another
+angle that they are turned by, give others like them.
 """
 
 from collections.abc import Callable
@@ -132,10 +133,10 @@ def photographed(light: Plane, random: Random) -> NDArray[np.uint8]:
     return (255 * (stretched / np.maximum(1, stretched.max(axis=-1, keepdims=True))).clip(0, 1)).astype(np.uint8)
 
 
-def spiral() -> NDArray[np.uint8]:
+def spiral(seed: int = 5, turned: float = 0) -> NDArray[np.uint8]:
     """Draw a spiral from above, with two arms and no bar."""
-    random = np.random.default_rng(5)
-    disk = Disk(turn=30, flat=0.75)
+    random = np.random.default_rng(seed)
+    disk = Disk(turn=30 + turned, flat=0.75)
     bends = blurred(random.normal(size=(SIZE, SIZE)), 18)
     phase = disk.winding(pitch=18, start=0.1) + 0.2 * bends / bends.std()
     inside = between(disk.radius, 0.065, 0.33, 0.03)
@@ -147,10 +148,10 @@ def spiral() -> NDArray[np.uint8]:
     return photographed(light + sky(random), random)
 
 
-def barred() -> NDArray[np.uint8]:
+def barred(seed: int = 28, turned: float = 0) -> NDArray[np.uint8]:
     """Draw a barred spiral: two arms from the ends of a straight bar."""
-    random = np.random.default_rng(28)
-    disk = Disk(turn=-35, flat=0.8)
+    random = np.random.default_rng(seed)
+    disk = Disk(turn=-35 + turned, flat=0.8)
     length = 0.15
     bar = np.exp(-((np.abs(disk.along / length) ** 3 + np.abs(disk.across / 0.04) ** 2) ** 0.9))
     arms = crest(disk.winding(pitch=17, start=length), 1.2)
@@ -160,31 +161,31 @@ def barred() -> NDArray[np.uint8]:
     return photographed(light + sky(random), random)
 
 
-def edge_on() -> NDArray[np.uint8]:
+def edge_on(seed: int = 8, turned: float = 0) -> NDArray[np.uint8]:
     """Draw a disk from its side, with a bulge and a lane of dust."""
-    random = np.random.default_rng(8)
-    disk = Disk(turn=-24)
+    random = np.random.default_rng(seed)
+    disk = Disk(turn=-24 + turned)
     out = np.abs(disk.along)
     thin = np.exp(-out / 0.13) / np.cosh(disk.across / 0.022) ** 2 * between(out, -1, 0.42, 0.03)
-    bulge = Disk(turn=-24, flat=0.8).sersic(0.06, 1.3)
+    bulge = Disk(turn=-24 + turned, flat=0.8).sersic(0.06, 1.3)
     lane = 1 - 0.7 * np.exp(-(((disk.across - 0.007) / 0.009) ** 2)) * between(out, -1, 0.3, 0.03)
     light = coloured((0.5 * thin * clumps(random, 4, 0.25) + 0.06 * bulge) * lane, YELLOW)
     light += coloured(0.13 * thin * between(out, 0.16, 1, 0.03), BLUE)
     return photographed(light + sky(random), random)
 
 
-def smooth() -> NDArray[np.uint8]:
+def smooth(seed: int = 4, turned: float = 0) -> NDArray[np.uint8]:
     """Draw an elliptical galaxy, round."""
-    random = np.random.default_rng(4)
-    light = coloured(0.07 * Disk(turn=20, flat=0.97).sersic(0.11, 2.2), YELLOW)
+    random = np.random.default_rng(seed)
+    light = coloured(0.07 * Disk(turn=20 + turned, flat=0.97).sersic(0.11, 2.2), YELLOW)
     return photographed(light + sky(random), random)
 
 
-def merger() -> NDArray[np.uint8]:
+def merger(seed: int = 26, turned: float = 0) -> NDArray[np.uint8]:
     """Draw two galaxies that fall into each other, with the tails that the tides drew out."""
-    random = np.random.default_rng(26)
+    random = np.random.default_rng(seed)
     pair = ((-0.072, 0.048), (0.08, -0.056))
-    one, other = Disk(40, 0.6, pair[0]), Disk(-30, 0.54, pair[1])
+    one, other = Disk(40 + turned, 0.6, pair[0]), Disk(-30 + turned, 0.54, pair[1])
     light = coloured(0.5 * one.exponential(0.05) + 0.05 * one.sersic(0.03, 1.5), YELLOW)
     light += coloured(0.2 * other.exponential(0.06) + 0.05 * other.sersic(0.028, 1.5), YELLOW)
     lumpy = clumps(random, 6, 0.4)
@@ -217,7 +218,7 @@ def no_galaxy() -> NDArray[np.uint8]:
     return np.asarray(picture.filter(ImageFilter.GaussianBlur(0.7)))
 
 
-EXAMPLES: dict[str, Callable[[], NDArray[np.uint8]]] = {
+EXAMPLES: dict[str, Callable[..., NDArray[np.uint8]]] = {
     "spiral": spiral,
     "barred": barred,
     "edge-on": edge_on,
