@@ -8,6 +8,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.access import ticket_of
 from app.batch.accept import JSON, NDJSON, Kind, answers_in_lines, header, kind_of
 from app.batch.form import Form
 from app.batch.items import Intake
@@ -37,7 +38,7 @@ class BatchParameters(Parameters):
 
 
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one request, as an ASGI application of a service."""
+    """Serve one request that was let in, as an ASGI application of a service."""
     try:
         exchange = _Exchange(service, scope, receive, send)
         await exchange.run()
@@ -54,7 +55,6 @@ class _Exchange:
     """One request and its answer; ServiceError if it asks for what there isn't."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-        service.authorize(scope)
         parameters = BatchParameters.of(scope["query_string"])
         views = service.views(parameters.views)
         kind = kind_of(scope)
@@ -67,7 +67,8 @@ class _Exchange:
         self._send = send
         self._in_lines = answers_in_lines(scope, kind)
         self._intake = _intake(service, scope, kind, in_lines=self._in_lines)
-        way = Way(service, views, full=parameters.detail == "full", bulk=parameters.priority == "bulk")
+        full, bulk = parameters.detail == "full", parameters.priority == "bulk"
+        way = Way(service, views, full=full, bulk=bulk, ticket=ticket_of(scope))
         settings = service.settings
         self._work = Work(self._intake, way, settings.batch_concurrency, settings.body_timeout_seconds)
         self._started = False

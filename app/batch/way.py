@@ -5,9 +5,10 @@ import logging
 
 import orjson
 
+from app.access import Ticket
 from app.admission import Admission
 from app.batch.items import Item
-from app.errors import InternalError, ServiceError
+from app.errors import InternalError, RateLimitedError, ServiceError, TryLaterError
 from app.jobs import Answered, Job
 from app.problems import problem_json
 from app.request_id import current_id
@@ -55,15 +56,18 @@ class Way:
     service
     views, full, bulk
         What is asked for, as in `app.jobs.Job`.
+    ticket
+        The request's, where it has one.
     """
 
-    def __init__(self, service: Service, views: Views, *, full: bool, bulk: bool) -> None:
+    def __init__(self, service: Service, views: Views, *, full: bool, bulk: bool, ticket: Ticket | None = None) -> None:
         self._service = service
         self._admission = service.admission
         self._fetcher = service.fetcher
         self._views = views
         self._full = full
         self._bulk = bulk
+        self._ticket = ticket
         self._expected = self._least = min(EXPECTED_BYTES, service.settings.max_image_bytes)
         self._loop = asyncio.get_running_loop()
         self._request_id = current_id()
@@ -73,12 +77,28 @@ class Way:
         try:
             if item.error is not None:
                 return False, _failed(item, item.error)
-            return True, _scored(item, await self._classified(item))
+            return True, _scored(item, await self._counted(item))
         except ServiceError as error:
             return False, _failed(item, error)
         except Exception:  # noqa: BLE001 (as the middleware does for a request; this is one of many)
             _log.exception("unexpected error in item %d of a batch", item.index)
             return False, _failed(item, InternalError())
+
+    async def _counted(self, item: Item) -> Answered:
+        """Count it as an image of the caller's, unless the service has no time for it or fails."""
+        if self._ticket is None:
+            return await self._classified(item)
+        try:
+            self._ticket.take_image()
+        except RateLimitedError:
+            self._admission.give_back(images=0, count=len(item.data or b""))
+            item.data = None
+            raise
+        try:
+            return await self._classified(item)
+        except (TryLaterError, InternalError):
+            self._ticket.give_back_image()
+            raise
 
     async def _classified(self, item: Item) -> Answered:
         admission = self._admission

@@ -14,11 +14,10 @@ from app.errors import (
     NotReadyError,
     OverloadedError,
     PayloadTooLargeError,
-    UnauthorizedError,
     UnsupportedMediaTypeError,
 )
-from app.problems import documented
-from app.routes.dependencies import check_key
+from app.problems import GUARDED, documented
+from app.routes.dependencies import shows_key
 from app.routes.direct import direct
 from galaxytree.schemas import BatchAnswer, BatchRequest
 
@@ -66,7 +65,7 @@ _LINES = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"X-Galaxytree-Network": _NETWORK}, "content": {NDJSON: _LINES}},
     **documented(
-        UnauthorizedError,
+        *GUARDED,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,
@@ -86,7 +85,7 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_key)],
+    dependencies=[Depends(shows_key)],
 )
 async def classify_batch(_parameters: Annotated[BatchParameters, Query()], _body: BatchRequest) -> None:
     """Say what the volunteers would say of many galaxies."""

@@ -18,12 +18,11 @@ from app.errors import (
     OverloadedError,
     PayloadTooLargeError,
     TooManyPixelsError,
-    UnauthorizedError,
     UndecodableImageError,
     UnsupportedMediaTypeError,
 )
-from app.problems import documented
-from app.routes.dependencies import check_key
+from app.problems import GUARDED, documented
+from app.routes.dependencies import shows_key
 from app.routes.direct import direct
 from galaxytree.schemas import Classification
 
@@ -52,7 +51,7 @@ _TIMING = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"Server-Timing": _TIMING}},
     **documented(
-        UnauthorizedError,
+        *GUARDED,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,
@@ -76,7 +75,7 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_key)],
+    dependencies=[Depends(shows_key)],
 )
 async def classify(_parameters: Annotated[Parameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""

@@ -17,7 +17,8 @@ def test_every_setting_is_an_option_and_an_environment_variable() -> None:
         assert f"GALAXYTREE_{name.upper()}" in told
         assert field.title
         assert field.description
-        assert f"default: {'(not set)' if field.default is None else field.default}]" in told
+        default = {None: "(not set)", False: f"no-{name.replace('_', '-')}"}.get(field.default, field.default)
+        assert f"default: {default}]" in told
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith(("seconds", "bytes"))])
