@@ -108,13 +108,15 @@ class BoundedProtocol(HttpToolsProtocol):
     # Since when there is nothing to be answered, on the loop's clock.
     idle_since: float | None = None
     in_head = False
+    # When it is looked next whether the client is too slow.
+    _looks_at = 0.0
     _cutting_off: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, in the place of others if need be."""
         super().connection_made(transport)
         self.head_since = self.loop.time()
-        self._watch(self.bounds.head_seconds)
+        self._look_at(self.head_since + self.bounds.head_seconds)
         if len(self.connections) > self.bounds.connections:
             self._make_room()
 
@@ -148,8 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Note that a head has begun, and isn't all here."""
         if self.head_since is None:
             self.head_since = self.loop.time()
-            self._unset_keepalive_if_required()
-            self._watch(self.bounds.head_seconds)
+            self._look_at(self.head_since + self.bounds.head_seconds)
 
     def head_is_too_long(self, at_most: int) -> bool:
         """Whether a head has more bytes than it may, of which it is known how many it has at most."""
@@ -158,14 +159,19 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         return len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > most
 
-    def _watch(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
     def watch_idle(self) -> None:
         """Note that there is nothing to be answered any more."""
-        self.idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._watch(self.timeout_keep_alive)
+        self.idle_since = now = self.loop.time()
+        self._look_at(now + self.timeout_keep_alive)
+
+    def _look_at(self, time: float) -> None:
+        """Look at a time whether the client is too slow; a clock that is set earlier is left as it is."""
+        if self.timeout_keep_alive_task is not None:
+            if self._looks_at <= time:
+                return
+            self.timeout_keep_alive_task.cancel()
+        self._looks_at = time
+        self.timeout_keep_alive_task = self.loop.call_at(time, self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection if it has waited for long enough, and look again later else."""
@@ -176,16 +182,15 @@ class BoundedProtocol(HttpToolsProtocol):
             # Its client waits too; a head that has come in part behind is not looked at meanwhile.
             if self.head_since is not None:
                 self.head_since = self.loop.time()
-                self._watch(self.bounds.head_seconds)
+                self._look_at(self.head_since + self.bounds.head_seconds)
         elif self.head_since is not None:
             self._end_at(self.head_since + self.bounds.head_seconds)
         elif self.idle_since is not None:
             self._end_at(self.idle_since + self.timeout_keep_alive)
 
     def _end_at(self, time: float) -> None:
-        left = time - self.loop.time()
-        if left > 0:
-            self._watch(left)
+        if time > self.loop.time():
+            self._look_at(time)
         elif self.in_head:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, "The request's head didn't arrive in time.")
         else:

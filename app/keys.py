@@ -16,7 +16,7 @@ from app.errors import UnauthorizedError
 from app.limits import Limits
 from app.refusals import KeysRefusedError
 from app.settings import ENV_PREFIX, Settings
-from galaxytree.scopes import DEFAULT_SCOPES, KeyScope
+from galaxytree.scopes import DEFAULT_SCOPES, MOST_NAME_LETTERS, KeyScope
 
 _VARIABLE = f"{ENV_PREFIX}API_KEYS_FILE"
 
@@ -26,7 +26,7 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class ApiKey(Limits):
     """One caller's key, or several while it is being changed; only their checksums are stored."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100, description="Whose key it is; the log says this name")]
+    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME_LETTERS, description="Whose key it is; the log says this name")]
     sha256: Annotated[
         tuple[Digest, ...],
         Field(min_length=1, description="SHA-256 of the key, in hexadecimal; a list of them while it is being changed"),
@@ -39,6 +39,14 @@ class ApiKey(Limits):
     @classmethod
     def _one_or_several(cls, given: Any) -> Any:  # noqa: ANN401 (whatever TOML can hold)
         return (given,) if isinstance(given, str) else given
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.isprintable():
+            msg = "a name has letters only that can be printed, since it stands in logs"
+            raise ValueError(msg)
+        return name
 
     @property
     def limits(self) -> Limits:

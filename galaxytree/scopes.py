@@ -10,3 +10,6 @@ SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
 
 DEFAULT_SCOPES: tuple[KeyScope, ...] = ("classify", "batch")
 """Of a key for which nothing else is said."""
+
+MOST_NAME_LETTERS = 100
+"""Of a key's name, which stands in logs."""
