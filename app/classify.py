@@ -212,8 +212,8 @@ def _answer(outcome: Outcome, ticket: Ticket | None = None) -> tuple[int, Header
             (b"server-timing", _timing(outcome)),
         ]
     if ticket is not None:
-        ticket.leave(status)
         headers += ticket.headers()
+        ticket.leave(status)
     return status, headers, body
 
 

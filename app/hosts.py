@@ -33,7 +33,7 @@ class Hosts:
         ValueError
             If there is none, or one is no name.
         """
-        entries = [each.lower().rstrip(".") for each in text.replace(",", " ").split()]
+        entries = [each.lower() for each in text.replace(",", " ").split()]
         if not entries:
             msg = "name a host at least, or * for any"
             raise ValueError(msg)
@@ -43,8 +43,8 @@ class Hosts:
             if not _is_name(each.removeprefix("*.")):
                 msg = f"{each!r} is no name of a host, without a port; nor *.name, an address, or *"
                 raise ValueError(msg)
-        names = frozenset(each.strip("[]") for each in entries if not each.startswith("*."))
-        return cls(names, tuple(each[1:] for each in entries if each.startswith("*.")))
+        names = frozenset(each.strip("[]").removesuffix(".") for each in entries if not each.startswith("*."))
+        return cls(names, tuple(each[1:].removesuffix(".") for each in entries if each.startswith("*.")))
 
     def allow(self, scope: Scope) -> bool:
         """Whether a request is for one of them, and for no other."""
@@ -58,12 +58,16 @@ class Hosts:
 def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
-    return host.partition(":")[0].rstrip(".")
+    return host.partition(":")[0].removesuffix(".")
 
 
 def _is_name(text: str) -> bool:
     try:
         ip_address(text.strip("[]"))
     except ValueError:
-        return bool(text) and text.isascii() and all(part.replace("-", "").isalnum() for part in text.split("."))
+        return (
+            bool(text)
+            and text.isascii()
+            and all(part.replace("-", "").isalnum() for part in text.removesuffix(".").split("."))
+        )
     return True

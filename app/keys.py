@@ -26,7 +26,9 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class ApiKey(Limits):
     """One caller's key, or several while it is being changed; only their checksums are stored."""
 
-    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME_LETTERS, description="Whose key it is; the log says this name")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=MOST_NAME_LETTERS, description="Whose key it is; the log says this name")
+    ]
     sha256: Annotated[
         tuple[Digest, ...],
         Field(min_length=1, description="SHA-256 of the key, in hexadecimal; a list of them while it is being changed"),
