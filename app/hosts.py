@@ -1,5 +1,6 @@
 """By which names the service goes."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self
@@ -65,9 +66,5 @@ def _is_name(text: str) -> bool:
     try:
         ip_address(text.strip("[]"))
     except ValueError:
-        return (
-            bool(text)
-            and text.isascii()
-            and all(part.replace("-", "").isalnum() for part in text.removesuffix(".").split("."))
-        )
+        return re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", text) is not None
     return True
