@@ -162,6 +162,8 @@ class Service:
         if self.settings.api_keys_file is None:
             _log.warning("open to everyone: no API keys are set (api_keys_file)")
         else:
+            if self.settings.address_limits is not None:
+                _log.warning("address_limits are for services without API keys, and not used here")
             self._watching = asyncio.create_task(KeysFile(self.settings.api_keys_file, self.access).watch())
         self._fetcher = Fetcher.of(self.settings)
         self._pool = Pool(
