@@ -1,6 +1,8 @@
 """API keys: who is let in and to what, files of keys that are refused, and keys that change."""
 
+import asyncio
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import httpx
 import pytest
 
 import galaxytree.client
+from app.access import Access
 from app.errors import UnauthorizedError
 from app.keys import ApiKeys
+from app.keys_file import KeysFile
 from app.refusals import KeysRefusedError
 from app.settings import Settings
 from galaxytree.client import Client
@@ -261,3 +265,40 @@ def test_a_file_that_makes_no_sense_changes_nothing(changing: Changing) -> None:
     # It was said once each, however often it was looked.
     assert changing.process.log.count("the keys from before stay") == 1
     assert changing.process.log.count("are not there any more") == 1
+
+
+def test_a_file_that_cannot_be_looked_at_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_keys(tmp_path, survey="a")
+    access = Access(ApiKeys.read(path))
+
+    async def look() -> None:
+        watching = asyncio.create_task(KeysFile(path, access, seconds=0.001).watch())
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "stat", lambda *_, **__: 1 / 0)
+            await asyncio.to_thread(wait_for, lambda: "can't be looked at" in caplog.text, "it to be said")
+        assert access.keys == ApiKeys.read(path)
+        # Afterwards it is looked at as before.
+        write_keys(tmp_path, survey="b")
+        await asyncio.to_thread(wait_for, lambda: access.keys == ApiKeys.read(path), "the new keys")
+        watching.cancel()
+
+    asyncio.run(asyncio.wait_for(look(), 60))
+
+
+def test_a_file_that_was_settled_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_keys(tmp_path, survey="a")
+    os.utime(path, (1, 1))
+    access, read, looks = Access(ApiKeys.read(path)), [], []
+    file, look_at = KeysFile(path, access, seconds=0.001), KeysFile._look
+    monkeypatch.setattr(KeysFile, "_look", lambda self: (look_at(self), looks.append(1))[0])
+    monkeypatch.setattr(Path, "read_text", lambda *_: read.append(1) or entry("survey", "a"))
+
+    async def look() -> None:
+        watching = asyncio.create_task(file.watch())
+        await asyncio.to_thread(wait_for, lambda: len(looks) > 3, "it to be looked at some times")
+        watching.cancel()
+
+    asyncio.run(look())
+    assert read == [1]

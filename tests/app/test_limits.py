@@ -326,3 +326,11 @@ def test_addresses_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatc
     # The one that asked the longest ago was forgotten.
     assert access.admit({"client": ("192.0.2.0", 1)}, "classify")
     assert access.admit({"client": None}, "classify")
+
+
+def test_limits_of_addresses_are_said_not_to_be_used_beside_keys(
+    model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with threaded(limited(model_folder, tmp_path, address_limits="requests_per_second=0.001")) as one:
+        assert [post(one).status_code for _ in range(3)] == [200] * 3
+    assert "address_limits are for services without API keys" in caplog.text
