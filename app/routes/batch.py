@@ -17,7 +17,7 @@ from app.errors import (
     UnsupportedMediaTypeError,
 )
 from app.problems import GUARDED, documented
-from app.routes.dependencies import shows_key
+from app.routes.dependencies import check_key
 from app.routes.direct import direct
 from galaxytree.schemas import BatchAnswer, BatchRequest
 
@@ -85,7 +85,7 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(shows_key)],
+    dependencies=[Depends(check_key)],
 )
 async def classify_batch(_parameters: Annotated[BatchParameters, Query()], _body: BatchRequest) -> None:
     """Say what the volunteers would say of many galaxies."""

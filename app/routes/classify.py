@@ -22,7 +22,7 @@ from app.errors import (
     UnsupportedMediaTypeError,
 )
 from app.problems import GUARDED, documented
-from app.routes.dependencies import shows_key
+from app.routes.dependencies import check_key
 from app.routes.direct import direct
 from galaxytree.schemas import Classification
 
@@ -75,7 +75,7 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(shows_key)],
+    dependencies=[Depends(check_key)],
 )
 async def classify(_parameters: Annotated[Parameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""

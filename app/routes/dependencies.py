@@ -21,5 +21,5 @@ def service_of(request: Request) -> Service:
 TheService = Annotated[Service, Depends(service_of)]
 
 
-async def shows_key(_shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+async def check_key(_shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
     """Have a route described as one that needs a key; `app.guard` is what looks at it."""
