@@ -162,6 +162,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def watch_idle(self) -> None:
         """Note that there is nothing to be answered any more."""
         self.idle_since = now = self.loop.time()
+        if self.head_since is not None:
+            # The next head has begun to come already; its sender had an answer to wait for.
+            self.head_since = now
         self._look_at(now + self.timeout_keep_alive)
 
     def _look_at(self, time: float) -> None:

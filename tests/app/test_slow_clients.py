@@ -18,7 +18,7 @@ from tests.hostile.peers import Peer, peer
 from tests.image_host import ImageHost, image_host
 from tests.servers import Held, Threaded, threaded, wait_for
 
-HEAD_SECONDS = 0.8
+HEAD_SECONDS = 1.5
 SEND_SECONDS = 1.0
 HEAD_BYTES = 2000
 CONNECTIONS = 12
