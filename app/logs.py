@@ -14,14 +14,17 @@ def logging_config(level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "app.request_id.RequestIdFilter"}},
+        "filters": {
+            "request_id": {"()": "app.request_id.RequestIdFilter"},
+            "no_secrets": {"()": "app.redacting.RedactingFilter"},
+        },
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
         "handlers": {
             "stderr": {
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stderr",
                 "formatter": "line",
-                "filters": ["request_id"],
+                "filters": ["request_id", "no_secrets"],
             }
         },
         "root": {"handlers": ["stderr"], "level": level.upper()},

@@ -7,12 +7,12 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from app.around import around, wrapped
 from app.classify import serve, serve_whole, served_whole
-from app.lingering import LingeringClose
+from app.errors import WrongHostError
 from app.page_files import read_page
-from app.problems import CatchUnexpected, handle_errors
+from app.problems import documented, handle_errors
 from app.processes import STARTER
-from app.request_id import RequestId
 from app.routes import batch, classify, cutout, decision_tree, health, model, page
 from app.service import Service
 from app.settings import Settings
@@ -52,13 +52,10 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
         lifespan=lifespan,
         # A redirect would name the host that the client claimed, and would have the body sent twice.
         redirect_slashes=False,
+        middleware=around(service),
+        responses=documented(WrongHostError),
     )
     app.state.service = service
-
-    # From the innermost to the outermost.
-    app.add_middleware(CatchUnexpected)
-    app.add_middleware(LingeringClose)
-    app.add_middleware(RequestId)
     handle_errors(app)
 
     app.include_router(classify.router)
@@ -77,5 +74,5 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
 def front_of(app: FastAPI) -> Shortcut:
     """Return what a server is to run: an application that `create_app` made, with the shortcut in front of it."""
     service: Service = app.state.service
-    endpoint = RequestId(LingeringClose(CatchUnexpected(partial(serve, service))))
+    endpoint = wrapped(partial(serve, service), service)
     return Shortcut(app, "POST", classify.PATH, endpoint, partial(serve_whole, service), partial(served_whole, service))

@@ -18,10 +18,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import InternalError, InvalidRequestError, ServiceError, TryLaterError, problem
+from app.errors import (
+    ForbiddenError,
+    InternalError,
+    InvalidRequestError,
+    RateLimitedError,
+    ServiceError,
+    TryLaterError,
+    UnauthorizedError,
+    problem,
+)
 from galaxytree.schemas import Problem
 
 PROBLEM_JSON = "application/problem+json"
+
+GUARDED: tuple[type[ServiceError], ...] = (UnauthorizedError, ForbiddenError, RateLimitedError)
+"""What a route may answer that isn't public, whatever else it does."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +75,13 @@ def written(error: ServiceError) -> tuple[int, list[tuple[bytes, bytes]], bytes]
     beside = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     length = b"%d" % len(body)
     return error.status, [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", length), *beside], body
+
+
+async def refuse(error: ServiceError, scope: Scope, send: Send) -> None:
+    """Answer a request with an error, as an ASGI application."""
+    status, headers, body = written(error)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def problem_json(error: ServiceError) -> bytes:

@@ -6,6 +6,19 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.access_settings import (
+    AddressLimits,
+    Connections,
+    CorsOrigins,
+    HeadTimeoutSeconds,
+    HostNames,
+    KeepAliveSeconds,
+    MaxHeadBytes,
+    PublicMetrics,
+    RequireKeys,
+    SendTimeoutSeconds,
+    TrustedProxies,
+)
 from app.fetching.settings import (
     DEFAULT_HOSTS,
     FetchConcurrency,
@@ -198,6 +211,17 @@ class Settings(BaseSettings):
             description="TOML file with [[keys]], each a name and the sha256 of a key; not set: open to everyone",
         ),
     ] = None
+    require_keys: RequireKeys = False
+    address_limits: AddressLimits = None
+    public_metrics: PublicMetrics = False
+    trusted_proxies: TrustedProxies = None
+    hosts: HostNames = "*"
+    cors_origins: CorsOrigins = None
+    connections: Connections = 4096
+    head_timeout_seconds: HeadTimeoutSeconds = 10.0
+    max_head_bytes: MaxHeadBytes = 64 * 1024
+    keep_alive_seconds: KeepAliveSeconds = 5.0
+    send_timeout_seconds: SendTimeoutSeconds = 300.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),

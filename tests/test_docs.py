@@ -70,6 +70,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not missing
 
 
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("## Threat model")[2]
+    files = {each.removeprefix("tests/") for each in re.findall(r"`([a-z_/]*test_[a-z_]+\.py)`", page)}
+    there = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert files
+    assert all(any(f"/{each}".endswith(f"/{file}") for each in there) for file in files)
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented(name: str) -> None:
     page = (ROOT / "docs" / "service.md").read_text("utf-8")

@@ -8,6 +8,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.access import ticket_of
 from app.batch.accept import JSON, NDJSON, Kind, answers_in_lines, header, kind_of
 from app.batch.form import Form
 from app.batch.items import Intake
@@ -45,7 +46,7 @@ class BatchParameters(Parameters):
 
 
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one request, as an ASGI application of a service."""
+    """Serve one request that was let in, as an ASGI application of a service."""
     try:
         exchange = _Exchange(service, scope, receive, send)
         await exchange.run()
@@ -62,7 +63,6 @@ class _Exchange:
     """One request and its answer; ServiceError if it asks for what there isn't."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-        service.authorize(scope)
         parameters = BatchParameters.of(scope["query_string"])
         views = service.views(parameters.views)
         kind = kind_of(scope)
@@ -83,7 +83,7 @@ class _Exchange:
         most = 1 if pictures and not self._in_lines else settings.batch_items
         self._intake = _intake(service, scope, kind, most, in_lines=self._in_lines)
         full, bulk = parameters.detail == "full", parameters.priority == "bulk"
-        way = Way(service, views, full=full, bulk=bulk, pictures=pictures)
+        way = Way(service, views, full=full, bulk=bulk, pictures=pictures, ticket=ticket_of(scope))
         concurrency = min(settings.batch_concurrency, AT_A_TIME) if pictures else settings.batch_concurrency
         # Of items that are only so many the results are kept, unless they are as large as images.
         keeps = self._intake.bounded and not (pictures and self._in_lines)

@@ -5,10 +5,11 @@ import logging
 
 import orjson
 
+from app.access import Ticket
 from app.admission import Admission
 from app.batch.items import Item
 from app.batch.pictures import Pictures, picture_json, result_bytes
-from app.errors import InternalError, ServiceError
+from app.errors import InternalError, RateLimitedError, ServiceError, TryLaterError
 from app.jobs import Answered, Job
 from app.problems import problem_json
 from app.request_id import current_id
@@ -58,10 +59,19 @@ class Way:
         What is asked for, as in `app.jobs.Job`.
     pictures
         Where the pictures that results are to have are held; None if they have none.
+    ticket
+        The request's, where it has one.
     """
 
     def __init__(
-        self, service: Service, views: Views, *, full: bool, bulk: bool, pictures: Pictures | None = None
+        self,
+        service: Service,
+        views: Views,
+        *,
+        full: bool,
+        bulk: bool,
+        pictures: Pictures | None = None,
+        ticket: Ticket | None = None,
     ) -> None:
         self.pictures = pictures
         self._service = service
@@ -70,6 +80,7 @@ class Way:
         self._views = views
         self._full = full
         self._bulk = bulk
+        self._ticket = ticket
         most = service.settings.max_image_bytes
         self._expected = self._least = min(EXPECTED_BYTES, most) if pictures is None else result_bytes(most)
         self._loop = asyncio.get_running_loop()
@@ -80,12 +91,28 @@ class Way:
         try:
             if item.error is not None:
                 return False, _failed(item, item.error)
-            return True, await self._scored(item)
+            return True, await self._counted(item)
         except ServiceError as error:
             return False, _failed(item, error)
         except Exception:  # noqa: BLE001 (as the middleware does for a request; this is one of many)
             _log.exception("unexpected error in item %d of a batch", item.index)
             return False, _failed(item, InternalError())
+
+    async def _counted(self, item: Item) -> bytes:
+        """Count it as an image of the caller's, unless the service has no time for it or fails."""
+        if self._ticket is None:
+            return await self._scored(item)
+        try:
+            self._ticket.take_image()
+        except RateLimitedError:
+            self._admission.give_back(images=0, count=len(item.data or b""))
+            item.data = None
+            raise
+        try:
+            return await self._scored(item)
+        except (TryLaterError, InternalError):
+            self._ticket.give_back_image()
+            raise
 
     async def _scored(self, item: Item) -> bytes:
         admission = self._admission

@@ -18,7 +18,9 @@ def test_every_setting_is_an_option_and_an_environment_variable() -> None:
         assert field.title
         assert field.description
         shown = "(not set)" if field.default is None else name if field.default is True else field.default
-        assert f"default: {shown}]" in told
+        # Of one that is only on or off, the option that says so.
+        shown = f"no-{name.replace('_', '-')}" if field.default is False else shown
+        assert f"default: {shown}]" in told.replace("- ", "-")
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith(("seconds", "bytes"))])
