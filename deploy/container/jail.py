@@ -28,9 +28,11 @@ def main() -> None:
     root = Path(order["root"])
     _raise_loopback()
     _lay_out(root)
+    capabilities = int(Path("/proc/sys/kernel/cap_last_cap").read_text("utf-8")) + 1
+    # From here on nothing may be imported: this side's Python is out of sight.
     os.chroot(root)
     os.chdir(order["folder"])
-    _become(order["user"], order["group"])
+    _become(order["user"], order["group"], capabilities)
     os.execvpe(order["command"][0], order["command"], order["environment"])  # noqa: S606 - the image's own command
 
 
@@ -58,11 +60,10 @@ def _mount(*words: str | Path) -> None:
     subprocess.run(["mount", *words], check=True)  # noqa: S607 - root's own path
 
 
-def _become(user: int, group: int) -> None:
+def _become(user: int, group: int, capabilities: int) -> None:
     """Give up every capability for good, and be somebody else."""
     libc = ctypes.CDLL(None, use_errno=True)
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text("ascii"))
-    for capability in range(last + 1):
+    for capability in range(capabilities):
         _checked(libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0))
     _checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
     os.setgroups([])

@@ -114,7 +114,7 @@ class Proof:
         return f"{served} galaxies scored while draining, exit status 0 after {seconds:.1f} s, no process left"
 
     def _no_rights(self, pid: int) -> None:
-        text = Path(f"/proc/{pid}/status").read_text("ascii")
+        text = Path(f"/proc/{pid}/status").read_text("utf-8")
         said = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
         wanted = {
             "Uid": [str(self._container.user)] * 4,
@@ -140,7 +140,7 @@ class Proof:
 
     def _status(self, path: str) -> int | None:
         """Return the status of an answer; None where nobody answers."""
-        with suppress(ConnectionError, TimeoutError, urllib.error.URLError), self._container.network():
+        with suppress(OSError), self._container.network():
             try:
                 with urllib.request.urlopen(self._url + path, timeout=10) as answer:  # noqa: S310 - likewise
                     return int(answer.status)

@@ -82,7 +82,7 @@ class Container:
         found = [self.pid]
         for pid in found:
             for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
-                found += [int(each) for each in tasks.read_text("ascii").split()]
+                found += [int(each) for each in tasks.read_text("utf-8").split()]
         return found
 
     def enter(self, *words: str, as_root: bool = False) -> subprocess.CompletedProcess[str]:
@@ -142,9 +142,9 @@ class Container:
         ends = time.monotonic() + PATIENCE_SECONDS
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
         while time.monotonic() < ends and not self.has_ended:
-            for pid in children.read_text("ascii").split():
-                # Until then it is the jail, with this side's root.
-                if os.path.samefile(f"/proc/{pid}/root", self._image.root):
+            for pid in children.read_text("utf-8").split():
+                # Until it has that user it is the jail.
+                if Path(f"/proc/{pid}").stat().st_uid == self.user:
                     return int(pid)
             time.sleep(0.02)
         self.kill()
