@@ -62,11 +62,8 @@ def _try(stack: ExitStack, folder: Path, variant: str, suite: str) -> int:
     stack.callback(buildah.close)
     name = f"localhost/galaxytree:{variant}"
     held = [
-        _shown("base", lambda: buildah.make_base(suite) or f"Debian {suite}, made by debootstrap"),
-        _shown(
-            "image",
-            lambda: buildah.build(ROOT, name, {"BASE": BASE, "VARIANT": variant}, pip_access()) or f"VARIANT={variant}",
-        ),
+        _shown("base", lambda: buildah.make_base(suite)),
+        _shown("image", lambda: buildah.build(ROOT, name, {"VARIANT": variant, "BASE": BASE}, pip_access())),
     ]
     base, image = buildah.open(BASE), buildah.open(name)
     found = contents(image.root, base.root)

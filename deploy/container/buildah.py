@@ -45,10 +45,11 @@ class Buildah:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def make_base(self, suite: str) -> None:
-        """Make the base image from Debian's packages, unless it is there."""
+    def make_base(self, suite: str) -> str:
+        """Make the base image from Debian's packages, unless it is there; return what it is."""
+        said = f"Debian {suite} with Python, made by debootstrap"
         if self._run("images", "--quiet", "--filter", f"reference={BASE}"):
-            return
+            return said
         container = self._run("from", "scratch")
         root = self._run("mount", container)
         wanted = "--include=ca-certificates,python3,python3-venv,python3-pip"
@@ -58,9 +59,10 @@ class Buildah:
             left.unlink()
         self._run("umount", container)
         self._run("commit", "--rm", "--quiet", container, BASE)
+        return said
 
-    def build(self, context: Path, name: str, arguments: dict[str, str], access: PipAccess) -> None:
-        """Build the Dockerfile of a folder; what pip needs is there during the build only."""
+    def build(self, context: Path, name: str, arguments: dict[str, str], access: PipAccess) -> str:
+        """Build the Dockerfile of a folder, with what pip needs there during the build only; return what was built."""
         configuration = self._folder / "pip.conf"
         configuration.write_text(access.configuration, "utf-8")
         self._run(
@@ -73,6 +75,7 @@ class Buildah:
             *(word for each in arguments.items() for word in ("--build-arg", "=".join(each))),
             str(context),
         )
+        return " ".join("=".join(each) for each in arguments.items())
 
     def open(self, name: str) -> Image:
         """Lay an image's files out as a folder."""

@@ -12,10 +12,16 @@ LARGEST_BYTES = 600_000_000
 ENVIRONMENT = Path("opt/galaxytree")
 # What `useradd` writes, and what buildah lays in every container.
 _BESIDE = frozenset(
-    {Path("etc", name + old) for name in ("group", "gshadow", "passwd", "shadow", "subgid", "subuid") for old in ("", "-")}
+    {
+        Path("etc", name + old)
+        for name in ("group", "gshadow", "passwd", "shadow", "subgid", "subuid")
+        for old in ("", "-")
+    }
     | {Path("etc/hosts"), Path("etc/resolv.conf"), Path("run/.containerenv")}
 )
-_COMPILERS = frozenset({"as", "c++", "cc", "clang", "cmake", "cpp", "g++", "gcc", "gfortran", "ld", "make", "ninja", "nvcc"})
+_COMPILERS = frozenset(
+    {"as", "c++", "cc", "clang", "cmake", "cpp", "g++", "gcc", "gfortran", "ld", "make", "ninja", "nvcc"}
+)
 _BUILDERS = frozenset({"hatchling", "pip", "setuptools", "wheel"})
 _LEAVINGS = frozenset({"__pycache__", ".cache", "pip.conf"})
 

@@ -1,6 +1,7 @@
 """What an engine does between a new set of namespaces and the image's command, as a program.
 
-``unshare --mount --pid --net --fork python3 -m deploy.container.jail '{"root": …}'``, as root. It uses nothing of the image.
+``unshare --mount --pid --net --fork python3 -m deploy.container.jail '{"root": …}'``, as root. It uses
+nothing of the image.
 """
 
 import ctypes

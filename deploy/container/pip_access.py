@@ -1,8 +1,8 @@
 """How pip reaches packages here -> the same within a build, with nothing of it left in the image.
 
-A machine may have an index of its own, folders of wheels, or a proxy with a certificate of its own. What pip says that it
-is set to becomes one configuration file, which the Dockerfile takes as the secret ``pip``; the folders and files that it names are
-mounted where they are.
+A machine may have an index of its own, folders of wheels, or a proxy with a certificate of its own. What pip says that
+it is set to becomes one configuration file, which the Dockerfile takes as the secret ``pip``; the folders and files
+that it names are mounted where they are.
 """
 
 import ast
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-# Where packages come from and how they are reached. Nothing else that may be set, such as where to install, is a build's.
+# Where packages come from and how they are reached. What else may be set, such as where to install, is no build's.
 _TAKEN = frozenset(
     {
         "cert",

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deploy.container.running import PATIENCE_SECONDS, Container
 # How long an engine waits between SIGTERM and SIGKILL, as docker-compose.yml has it.
 GRACE_SECONDS = 75.0
 _TOLERANCE = 1e-3
+_READ_ONLY = "Read-only file system"
 _WRITES = "import sys; open(sys.argv[1], 'w').close()"
 
 
@@ -36,7 +38,9 @@ class Proof:
         The scores that it should get.
     """
 
-    def __init__(self, container: Container, health_check: list[str], picture: bytes, expected: dict[str, float]) -> None:
+    def __init__(
+        self, container: Container, health_check: list[str], picture: bytes, expected: dict[str, float]
+    ) -> None:
         self._container = container
         self._health_check = health_check
         self._picture = picture
@@ -44,16 +48,16 @@ class Proof:
         self._url = f"http://127.0.0.1:{container.environment['GALAXYTREE_PORT']}"
 
     def becomes_ready(self) -> str:
-        """It is live, then ready, with no network but its own."""
+        """See it live, then ready, with no network but its own."""
         began = time.monotonic()
         seconds = {}
         for what in ("live", "ready"):
-            self._wait_until(lambda what=what: self._status(f"/health/{what}") == 200, f"be {what}")  # type: ignore[misc]
+            self._wait_until(partial(self._answers, f"/health/{what}", 200), f"be {what}")
             seconds[what] = time.monotonic() - began
         return f"live after {seconds['live']:.1f} s, ready after {seconds['ready']:.1f} s"
 
     def says_that_it_is_well(self) -> str:
-        """The image's health check says so, and would not if nobody listened."""
+        """Run the image's health check; it must fail if nobody listens."""
         well = self._container.enter(*self._health_check)
         if well.returncode:
             msg = f"the health check fails: {well.stderr}"
@@ -65,7 +69,7 @@ class Proof:
         return "status 0; 1 where nobody listens"
 
     def scores_a_galaxy(self) -> str:
-        """The galaxy gets the scores that it gets without a container."""
+        """Have it score the galaxy, as it is scored without a container."""
         answer = self._classify()
         far = max(abs(answer["scores"][name] - score) for name, score in self._expected.items())
         if far > _TOLERANCE:
@@ -74,19 +78,18 @@ class Proof:
         return f"{len(self._expected)} scores, at most {far:.1g} from those in docs/figures/answer.json"
 
     def has_no_rights(self) -> str:
-        """All its processes are their user's, who is not root, and have no capability and no way to one."""
+        """Look at all its processes: their user is not root, and they have no capability and no way to one."""
         processes = self._container.processes()
         for pid in processes:
             self._no_rights(pid)
         return f"{len(processes)} processes, each uid {self._container.user}, no capabilities, no new privileges"
 
     def cannot_write(self) -> str:
-        """Nothing can be written but under ``/tmp``: not even by root."""
+        """Try to write, as its user and as root: only under ``/tmp`` is it possible."""
         for path in ("/opt/galaxytree/new", "/etc/new", "/new"):
-            for as_root in (False, True):
+            for as_root, refusals in ((False, (_READ_ONLY, "Permission denied")), (True, (_READ_ONLY,))):
                 tried = self._container.enter("python3", "-c", _WRITES, path, as_root=as_root)
-                refused = "Read-only file system" if as_root else ("Read-only file system", "Permission denied")
-                if tried.returncode != 1 or not any(each in tried.stderr for each in ((refused,) if as_root else refused)):
+                if tried.returncode != 1 or not any(each in tried.stderr for each in refusals):
                     msg = f"writing {path} as {'root' if as_root else 'its user'}: {tried.stderr or 'done'}"
                     raise ContainerError(msg)
         written = self._container.enter("python3", "-c", _WRITES, "/tmp/new")  # noqa: S108 - the container's own
@@ -96,11 +99,11 @@ class Proof:
         return "EROFS for root; /tmp can be written"
 
     def ends_well(self) -> str:
-        """At SIGTERM it serves on while it drains, and ends with status 0 within the grace of an engine."""
+        """Send SIGTERM: it serves on while it drains, and ends with status 0 within the grace of an engine."""
         processes = self._container.processes()
         began = time.monotonic()
         self._container.signal(signal.SIGTERM)
-        self._wait_until(lambda: self._status("/health/ready") == 503, "be not ready")
+        self._wait_until(partial(self._answers, "/health/ready", 503), "be not ready")
         served = 0
         while time.monotonic() - began < 1 or not served:
             self._classify()
@@ -138,15 +141,15 @@ class Proof:
         with self._container.network(), urllib.request.urlopen(request, timeout=GRACE_SECONDS) as answer:  # noqa: S310
             return json.load(answer)
 
-    def _status(self, path: str) -> int | None:
-        """Return the status of an answer; None where nobody answers."""
+    def _answers(self, path: str, status: int) -> bool:
+        """Whether an answer comes, with a status."""
         with suppress(OSError), self._container.network():
             try:
                 with urllib.request.urlopen(self._url + path, timeout=10) as answer:  # noqa: S310 - likewise
-                    return int(answer.status)
+                    return int(answer.status) == status
             except urllib.error.HTTPError as error:
-                return error.code
-        return None
+                return error.code == status
+        return False
 
     def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
         ends = time.monotonic() + PATIENCE_SECONDS

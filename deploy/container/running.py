@@ -91,7 +91,16 @@ class Container:
         return subprocess.run(
             [
                 # By its path: the environment, and so the path, is the image's.
-                *(shutil.which("nsenter") or "nsenter", "--target", str(self.pid), "--mount", "--pid", "--net", "--root", "--wd"),
+                *(
+                    shutil.which("nsenter") or "nsenter",
+                    "--target",
+                    str(self.pid),
+                    "--mount",
+                    "--pid",
+                    "--net",
+                    "--root",
+                    "--wd",
+                ),
                 *("--setuid", str(user), "--setgid", str(group), *words),
             ],
             env=self.environment,
