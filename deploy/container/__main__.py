@@ -87,7 +87,8 @@ def _try(stack: ExitStack, folder: Path, variant: str, suite: str) -> int:
 
 
 def _health_check(image: Image) -> list[str]:
-    kind, *words = image.config.get("Healthcheck", {}).get("Test", ["NONE"])
+    test: list[str] = image.config.get("Healthcheck", {}).get("Test", ["NONE"])
+    kind, *words = test
     if kind != "CMD":
         msg = "the image has no health check that can be run without a shell"
         raise ContainerError(msg)
