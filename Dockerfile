@@ -33,13 +33,15 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
         --constraint constraints.txt "${wheel}[${VARIANT}]" \
     && python3 -m pip --python /opt/galaxytree check
 
-# 3. The environment alone, run by a user that is not root.
+# 3. The environment alone, run by a user that is not root. Which GPUs it sees is up to who runs it; of the driver, what
+# CUDA needs.
 FROM ${BASE} AS service
 RUN useradd --uid 10001 --no-log-init --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin galaxytree
 COPY --from=environment /opt/galaxytree /opt/galaxytree
 ENV PATH=/opt/galaxytree/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     GALAXYTREE_HOST=0.0.0.0 \
     GALAXYTREE_PORT=8000
 USER 10001:10001

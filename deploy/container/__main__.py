@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from deploy.container.buildah import BASE, Buildah, Image
-from deploy.container.contents import contents, small_enough
+from deploy.container.contents import LARGEST_BYTES, contents, small_enough
 from deploy.container.pip_access import pip_access
 from deploy.container.problems import ContainerError
 from deploy.container.proof import Proof
@@ -68,8 +68,7 @@ def _try(stack: ExitStack, folder: Path, variant: str, suite: str) -> int:
     base, image = buildah.open(BASE), buildah.open(name)
     found = contents(image.root, base.root)
     held += [_shown("contents", lambda: _faultless(found.faults))]
-    if variant == "cpu":
-        held += [_shown("size", lambda: small_enough(found))]
+    held += [_shown("size", lambda: small_enough(found, LARGEST_BYTES.get(variant)))]
     container = Container(image, folder / "service.log")
     stack.callback(container.kill)
     expected = json.loads((FIGURES / "answer.json").read_bytes())["scores"]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.container import contents as module
 from deploy.container.buildah import Image
 from deploy.container.contents import contents, small_enough
 from deploy.container.problems import ContainerError
@@ -64,12 +63,12 @@ def test_modes_that_give_rights_away_are_named(tmp_path: Path, mode: int, fault:
     assert any(fault in each for each in contents(root, base).faults)
 
 
-def test_an_image_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_too_large_is_refused(tmp_path: Path) -> None:
     found = contents(*image(tmp_path))
-    assert "over a base of" in small_enough(found)
-    monkeypatch.setattr(module, "LARGEST_BYTES", 4)
+    assert "over a base of" in small_enough(found, None)
+    assert small_enough(found, 5) == small_enough(found, None)
     with pytest.raises(ContainerError, match="are allowed"):
-        small_enough(found)
+        small_enough(found, 4)
 
 
 @pytest.mark.parametrize("user", ["", "root", "galaxytree", "10001"])
