@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-import yaml
 
 from app.local import LocalEngine
 from app.settings import Settings
@@ -111,20 +110,3 @@ def test_the_readme_shows_a_real_answer() -> None:
     assert shown["summary"] in readme
     for name in ("Class1.1", "Class11.6"):
         assert f'"{name}":{shown["scores"][name]}' in readme.replace(" ", "")
-
-
-def test_compose_reserves_a_gpu_and_has_a_profile_without() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
-    (device,) = services["galaxytree"]["deploy"]["resources"]["reservations"]["devices"]
-    assert device["capabilities"] == ["gpu"]
-    assert services["cpu"]["profiles"] == ["cpu"]
-    assert all(each["healthcheck"]["test"] for each in services.values())
-
-
-def test_the_container_runs_without_root_from_three_stages() -> None:
-    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
-    assert sum(line.startswith("FROM ") for line in lines) == 3
-    last = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM ")) :]
-    (user,) = [line.split()[1] for line in last if line.startswith("USER ")]
-    assert user not in {"0", "root"}
-    assert any(line.startswith("HEALTHCHECK ") for line in last)
