@@ -48,6 +48,8 @@ class Frame(NamedTuple):
         Whether nobody else needs the cores.
     decode_seconds, infer_seconds
         See `Answered`.
+    run_views
+        Of the first answer of a run: how many views it had; 0 of the others.
     body
     """
 
@@ -58,6 +60,7 @@ class Frame(NamedTuple):
     alone: bool = False
     decode_seconds: float = 0.0
     infer_seconds: float = 0.0
+    run_views: int = 0
     body: bytes = b""
 
     def encode(self) -> bytes:
@@ -65,7 +68,7 @@ class Frame(NamedTuple):
         return _HEADER.pack(*self[:-1], len(self.body)) + self.body
 
 
-_HEADER = struct.Struct("<BQB??ffI")
+_HEADER = struct.Struct("<BQB??ffHI")
 
 
 class FrameReader:
@@ -79,11 +82,11 @@ class FrameReader:
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _HEADER.size:
-            kind, number, views, full, alone, decode, infer, length = _HEADER.unpack_from(self._buffer, at)
+            kind, number, views, full, alone, decode, infer, run, length = _HEADER.unpack_from(self._buffer, at)
             start = at + _HEADER.size
             if len(self._buffer) < start + length:
                 break
             at = start + length
             body = bytes(memoryview(self._buffer)[start:at])
-            yield Frame(Kind(kind), number, cast("Views", views), full, alone, decode, infer, body)
+            yield Frame(Kind(kind), number, cast("Views", views), full, alone, decode, infer, run, body)
         del self._buffer[:at]

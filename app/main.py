@@ -13,10 +13,13 @@ from app.lingering import LingeringClose
 from app.problems import CatchUnexpected, handle_errors
 from app.processes import STARTER
 from app.request_id import RequestId
-from app.routes import batch, classify, decision_tree, health, model
+from app.routes import batch, classify, decision_tree, health, metrics, model
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
+from app.telemetry.collector import registry_of
+from app.telemetry.routes import plain_paths
+from app.telemetry.watching import Watcher
 from app.worker_link import Starter
 
 DESCRIPTION = "What Galaxy Zoo's volunteers would say of a galaxy: the scores of the decision tree, for one image."
@@ -54,6 +57,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
         redirect_slashes=False,
     )
     app.state.service = service
+    app.state.metrics = registry_of(service)
 
     # From the innermost to the outermost.
     app.add_middleware(CatchUnexpected)
@@ -66,6 +70,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
@@ -77,5 +82,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
 def front_of(app: FastAPI) -> Shortcut:
     """Return what a server is to run: an application that `create_app` made, with the shortcut in front of it."""
     service: Service = app.state.service
-    endpoint = RequestId(LingeringClose(CatchUnexpected(partial(serve, service))))
-    return Shortcut(app, "POST", classify.PATH, endpoint, partial(serve_whole, service), partial(served_whole, service))
+    watcher = Watcher(service, plain_paths(app.routes))
+    endpoint = watcher.watch(RequestId(LingeringClose(CatchUnexpected(partial(serve, service)))))
+    whole, takes_whole = watcher.whole(partial(serve_whole, service)), partial(served_whole, service)
+    return Shortcut(watcher.watch(app), "POST", classify.PATH, endpoint, whole, takes_whole, watcher.malformed)

@@ -126,6 +126,12 @@ class Protocol(HttpToolsProtocol):
         self._held = None
         self.send_400_response(_INVALID)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request."""
+        super().send_400_response(msg)
+        if isinstance(self.app, Shortcut):
+            self.app.malformed()
+
     def on_message_begin(self) -> None:
         """Note that a head begins."""
         super().on_message_begin()

@@ -21,6 +21,8 @@ from app.processes import STARTER
 from app.refusals import StartRefusedError
 from app.settings import Settings
 from app.starting import Running, start_of
+from app.telemetry.seen import TICKET
+from app.telemetry.telemetry import Telemetry
 from app.worker_link import Starter
 from galaxytree.views import Views
 
@@ -43,6 +45,8 @@ class Service:
         Starts the workers.
     lifecycle
         Whether the service is starting, ready or draining.
+    telemetry
+        What it tells of itself.
     """
 
     settings: Settings
@@ -51,6 +55,7 @@ class Service:
     admission: Admission
     starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     _fetcher: Fetcher | None = None
     _running: Running | None = None
     _pool: Pool | None = None
@@ -75,7 +80,7 @@ class Service:
             settings.bulk_share,
             settings.batches,
         )
-        return cls(settings, folder, keys, admission, starter)
+        return cls(settings, folder, keys, admission, starter, telemetry=Telemetry.of(settings))
 
     @cached_property
     def _most_views(self) -> int:
@@ -101,6 +106,25 @@ class Service:
         return self._running
 
     @property
+    def workers(self) -> Pool | None:
+        """The workers, ready or not; None before the start."""
+        return self._pool
+
+    @property
+    def what_runs(self) -> Running | None:
+        """What the workers run; None while none has ever been ready."""
+        return self._running
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether images are welcome."""
+        try:
+            self.check_ready()
+        except NotReadyError:
+            return False
+        return True
+
+    @property
     def fetcher(self) -> Fetcher:
         """What fetches images; NotReadyError before the start."""
         if self._fetcher is None:
@@ -115,7 +139,8 @@ class Service:
     def authorize(self, scope: Scope) -> None:
         """Let a caller through who shows a valid key, or everyone where no keys are set; else UnauthorizedError."""
         if self.keys is not None:
-            _log.debug("key of %s", self.keys.check(shown_key(scope)).name)
+            key = scope[TICKET] = self.keys.check(shown_key(scope))
+            _log.debug("key of %s", key.name)
 
     def views(self, asked: Views | None) -> Views:
         """Return how many views an image gets of which so many are asked; InvalidRequestError if they don't fit."""
@@ -143,13 +168,15 @@ class Service:
         """Start the workers in the background."""
         if self.keys is None:
             _log.warning("open to everyone: no API keys are set (api_keys_file)")
-        self._fetcher = Fetcher.of(self.settings)
+        self.telemetry.start()
+        self._fetcher = Fetcher.of(self.settings, self.telemetry.numbers)
         self._pool = Pool(
             start_of(self.settings, self.folder.identity),
             self.starter,
             self.lifecycle.fail,
             self.settings.request_timeout_seconds,
             self.settings.retry_after_seconds,
+            self.telemetry.numbers,
         )
         self._loading = asyncio.create_task(self._load(self._pool))
 
@@ -182,3 +209,4 @@ class Service:
             await self._fetcher.close()
         if self._pool is not None:
             await self._pool.close()
+        await self.telemetry.stop()

@@ -12,6 +12,7 @@ from app.jobs import Answered, Job
 from app.problems import problem_json
 from app.request_id import current_id
 from app.service import Service
+from app.telemetry.numbers import CUT_OFF, OK
 from app.waiting import Outcome
 from galaxytree.views import Views
 
@@ -67,18 +68,28 @@ class Way:
         self._expected = self._least = min(EXPECTED_BYTES, service.settings.max_image_bytes)
         self._loop = asyncio.get_running_loop()
         self._request_id = current_id()
+        self._items = service.telemetry.numbers.items
 
     async def result(self, item: Item) -> tuple[bool, bytes]:
         """Return whether an item was scored, and its result as JSON; whatever happens, it has one."""
         try:
             if item.error is not None:
-                return False, _failed(item, item.error)
-            return True, _scored(item, await self._classified(item))
+                return self._failed(item, item.error)
+            scored = _scored(item, await self._classified(item))
         except ServiceError as error:
-            return False, _failed(item, error)
+            return self._failed(item, error)
+        except asyncio.CancelledError:
+            self._items[CUT_OFF] += 1
+            raise
         except Exception:  # noqa: BLE001 (as the middleware does for a request; this is one of many)
             _log.exception("unexpected error in item %d of a batch", item.index)
-            return False, _failed(item, InternalError())
+            return self._failed(item, InternalError())
+        self._items[OK] += 1
+        return True, scored
+
+    def _failed(self, item: Item, error: ServiceError) -> tuple[bool, bytes]:
+        self._items[error.code] += 1
+        return False, _failed(item, error)
 
     async def _classified(self, item: Item) -> Answered:
         admission = self._admission
