@@ -92,7 +92,7 @@ def server_of(app: FastAPI) -> Server:
         server_header=False,
         # Nothing here depends on the client's address or on what a proxy says of it.
         proxy_headers=False,
-        # A line for each request would cost more than all else that is done for it in this thread.
+        # One by logging would cost more than all else that is done for it in this thread: see app.telemetry.access_log.
         access_log=service.settings.log_level == "debug",
         log_config=None,
     )

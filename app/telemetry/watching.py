@@ -14,7 +14,7 @@ from app.classify import Headers, Parameters, Reply
 from app.disconnects import EXTENSION
 from app.errors import ServiceError
 from app.lifecycle import State
-from app.request_id import HEADER as ID
+from app.request_id import KEY as ID
 from app.request_id import current_id
 from app.routes import batch, classify
 from app.service import Service
@@ -113,7 +113,7 @@ class Watcher:
         if self._lifecycle.state is State.DRAINING:
             self._numbers.drained += 1
         if self._telemetry.tells:
-            request_id = next((value.decode("latin-1") for name, value in exchange.headers if name == ID), "-")
+            request_id = scope.get(ID, b"-").decode()
             self._tell(scope, request_id, answer, seconds, exchange.bytes_in, exchange.headers, exchange.bytes_out)
 
     def _tell(  # noqa: PLR0913, PLR0917 (all of it is of one request, of which there are many)
