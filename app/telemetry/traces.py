@@ -110,10 +110,11 @@ class Spans:
         )
         if seen.stages is not None and span.is_recording():
             below = trace.set_span_in_context(span)
-            at = ended - sum(int(_NANO / 1000 * each) for each in seen.stages)
+            # They are measured by coarser clocks, and may come to a little more.
+            at = max(began, ended - sum(int(_NANO / 1000 * each) for each in seen.stages))
             for name in ("queue", "decode", "infer"):
                 stage = self._tracer.start_span(name, context=below, start_time=at)
-                at += int(_NANO / 1000 * getattr(seen.stages, name))
+                at = min(ended, at + int(_NANO / 1000 * getattr(seen.stages, name)))
                 stage.end(at)
         if seen.status >= _FIRST_ERROR:
             span.set_status(trace.Status(trace.StatusCode.ERROR, seen.code))

@@ -96,7 +96,8 @@ def test_each_request_has_its_line(model_folder: Path, tmp_path: Path) -> None:
     )
     assert whole["bytes_out"] > 1000
     assert whole["time"].endswith("Z")
-    assert 0 < whole["decode_ms"] + whole["queue_ms"] + whole["infer_ms"] <= whole["ms"] + 0.01
+    # The loop's clock, by which waiting is measured, has milliseconds only.
+    assert 0 < whole["decode_ms"] + whole["queue_ms"] + whole["infer_ms"] <= whole["ms"] + 2
     form = of("id-1")
     assert (form["views"], form["priority"], form["key"], form["trace_id"]) == (1, "interactive", "survey", TRACE)
     assert form["bytes_in"] > len(image)
