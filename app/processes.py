@@ -1,8 +1,8 @@
 """How workers are started: as processes of their own or, where that can't be, as threads of this one."""
 
 import logging
+import mmap
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def resident_bytes_of_workers() -> int:
         # It may just have ended.
         with suppress(OSError, ValueError, IndexError):
             pages += int(Path(f"/proc/{process.pid}/statm").read_text("ascii").split()[1])
-    return pages * resource.getpagesize() if pages else 0
+    return pages * mmap.PAGESIZE
 
 
 class WorkerProcess:

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from app.errors import TryLaterError
 from app.lifecycle import State
 from app.processes import resident_bytes_of_workers
 from app.providers import CPU, cores
@@ -68,7 +69,8 @@ class ServiceCollector(Collector):
     def _requests(self) -> Iterator[Family]:
         numbers = self._service.telemetry.numbers
         requests = dict(numbers.requests)
-        rejected: Counter[tuple[str, ...]] = Counter()
+        # Known from the beginning, so that the first one is seen to be one more.
+        rejected: Counter[tuple[str, ...]] = Counter({(each.code,): 0 for each in TryLaterError.__subclasses__()})
         for (_, _, status, code), count in requests.items():
             if status in _TRY_LATER:
                 rejected[(code,)] += count

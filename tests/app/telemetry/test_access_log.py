@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from tests.app.batches import LINES, lines
 from tests.galaxies import jpeg
 from tests.hostile.peers import peer
 from tests.scraping import Scrape
-from tests.servers import serving, wait_for
+from tests.servers import environment, serving, wait_for
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -144,6 +146,27 @@ def test_lines_of_the_log(model_folder: Path, tmp_path: Path, log_format: str) -
         (ready,) = (each for each in told if each["message"].startswith("ready: "))
         assert (ready["level"], ready["logger"], ready["id"]) == ("info", "app.service", "-")
         assert ready["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_workers_log_as_the_service_does(log_format: str) -> None:
+    code = (
+        "import logging, app.worker\napp.worker._log_as_the_service_does()\n"
+        "try:\n    1 / 0\nexcept ArithmeticError:\n    logging.getLogger('x').exception('no \\udcff luck')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(log_format=log_format),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if log_format == "text":
+        assert " ERROR x [worker] no " in done.stderr
+    else:
+        told = orjson.loads(done.stderr)
+        assert (told["level"], told["id"], told["message"]) == ("error", "worker", "no \\udcff luck")
+        assert told["traceback"].endswith("ZeroDivisionError: division by zero")
 
 
 def test_nobody_reads_what_is_written() -> None:
