@@ -1,7 +1,8 @@
 """One line of JSON for each request, on standard output: gathered, and written by a thread of its own.
 
-Writing each line by itself would cost more than making it; and a pipe that nobody reads, or a disk that hangs, would
-hold up everyone. So lines that can't be written, or not fast enough, are lost, and are counted.
+Lines are made some at a time, which costs a part of what it does between other work, and writing each by itself would
+cost more than making it. A pipe that nobody reads, or a disk that hangs, would hold up everyone: so lines that can't be
+written, or not fast enough, are lost, and are counted.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 import queue
 import select
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import orjson
@@ -19,8 +21,8 @@ from app.telemetry.seen import Seen
 FLUSH_SECONDS = 0.5
 """For how long a line is kept, at most."""
 
-FLUSH_BYTES = 32 * 1024
-"""How many bytes of lines are kept, at most."""
+FLUSH_LINES = 64
+"""How many are kept, at most."""
 
 MOST_BEHIND_BYTES = 8 * 1024 * 1024
 """How many bytes may wait for the thread to write them."""
@@ -46,8 +48,7 @@ class AccessLog:
 
     def __init__(self, descriptor: int = STANDARD_OUTPUT) -> None:
         self._descriptor = descriptor
-        self._lines: list[bytes] = []
-        self._bytes = 0
+        self._waiting: list[Callable[[], Seen]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._pieces: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
         # Each is changed by one thread only.
@@ -65,12 +66,10 @@ class AccessLog:
         """Begin to write."""
         self._thread.start()
 
-    def put(self, seen: Seen) -> None:
-        """Tell of a request."""
-        line = line_of(seen)
-        self._lines.append(line)
-        self._bytes += len(line)
-        if self._bytes >= FLUSH_BYTES:
+    def put(self, seen: Callable[[], Seen]) -> None:
+        """Tell of a request, which is only looked at when its line is made."""
+        self._waiting.append(seen)
+        if len(self._waiting) >= FLUSH_LINES:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
@@ -80,13 +79,23 @@ class AccessLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        lines, self._lines, self._bytes = self._lines, [], 0
+        waiting, self._waiting = self._waiting, []
+        lines = [line for each in waiting if (line := self._line_of(each)) is not None]
         piece = b"".join(lines)
         if self._given - self._written + len(piece) > MOST_BEHIND_BYTES:
             self._lost_here += len(lines)
         elif lines:
             self._given += len(piece)
             self._pieces.put((piece, len(lines)))
+
+    def _line_of(self, seen: Callable[[], Seen]) -> bytes | None:
+        """Make a line. Whatever goes wrong with that, others have theirs."""
+        try:
+            return line_of(seen())
+        except Exception:  # noqa: BLE001 (see above)
+            _log.exception("a request could not be told of")
+            self._lost_here += 1
+            return None
 
     def close(self) -> None:
         """Write what there is, but don't wait for long."""

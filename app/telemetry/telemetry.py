@@ -1,6 +1,7 @@
 """What a service tells of itself, put together."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -47,15 +48,15 @@ class Telemetry:
         """Whether each request is told of, by itself."""
         return self.access_log is not None or self.traces is not None
 
-    def tell(self, seen: Seen) -> None:
+    def tell(self, seen: Callable[[], Seen]) -> None:
         """Tell of a request. Whatever goes wrong with that, it has been served."""
         try:
             if self.access_log is not None:
                 self.access_log.put(seen)
             if self.traces is not None:
-                self.traces.put(seen)
+                self.traces.put(seen())
         except Exception:  # noqa: BLE001 (see above)
-            _log.exception("a request could not be told of", extra={"request_id": seen.request_id})
+            _log.exception("a request could not be told of")
 
     def start(self) -> None:
         """Begin to tell."""

@@ -4,7 +4,7 @@ What is counted is what the client was told: status and code as they were sent.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import perf_counter, time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +20,7 @@ from app.routes import batch, classify
 from app.service import Service
 from app.shortcut import ServesWhole
 from app.telemetry.codes import FIRST_ERROR, code_of, plain_code
-from app.telemetry.numbers import CUT_OFF, GONE
+from app.telemetry.numbers import CUT_OFF, GONE, Answer
 from app.telemetry.routes import method_of, route_of
 from app.telemetry.seen import ITEMS, TICKET, Seen, parent_of, stages_of
 
@@ -50,19 +50,22 @@ class Watcher:
     def whole(self, serve: ServesWhole) -> ServesWhole:
         """Return the same, watched, for requests to `app.routes.classify.PATH` that have come whole."""
         numbers, lifecycle, tells = self._numbers, self._lifecycle, self._telemetry.tells
-        route = classify.PATH
+        route, tell, seen = classify.PATH, self._telemetry.tell, self._seen
 
         def serve_whole(scope: Scope, body: bytes, reply: Reply) -> Callable[[], None] | None:
             began = perf_counter()
             request_id = current_id() if tells else ""
 
+            size = len(body)
+
             def over(status: int, code: str, headers: Headers, bytes_out: int) -> None:
                 seconds = perf_counter() - began
-                numbers.answered((route, _POST, status, code), seconds)
+                answer = (route, _POST, status, code)
+                numbers.answered(answer, seconds)
                 if lifecycle.state is State.DRAINING:
                     numbers.drained += 1
                 if tells:
-                    self._tell(scope, request_id, (route, _POST, status, code), seconds, len(body), headers, bytes_out)
+                    tell(partial(seen, scope, request_id, answer, time(), seconds, size, headers, bytes_out))
 
             def replied(status: int, headers: Headers, answer: bytes) -> None:
                 reply(status, headers, answer)
@@ -114,43 +117,43 @@ class Watcher:
             self._numbers.drained += 1
         if self._telemetry.tells:
             request_id = scope.get(ID, b"-").decode()
-            self._tell(scope, request_id, answer, seconds, exchange.bytes_in, exchange.headers, exchange.bytes_out)
+            sizes = exchange.bytes_in, exchange.headers, exchange.bytes_out
+            self._telemetry.tell(partial(self._seen, scope, request_id, answer, time(), seconds, *sizes))
 
-    def _tell(  # noqa: PLR0913, PLR0917 (all of it is of one request, of which there are many)
+    def _seen(  # noqa: PLR0913, PLR0917 (all of it is of one request, of which there are many)
         self,
         scope: Scope,
         request_id: str,
-        answer: tuple[str, str, int, str],
+        answer: Answer,
+        ended: float,
         seconds: float,
         bytes_in: int,
         headers: Headers,
         bytes_out: int,
-    ) -> None:
+    ) -> Seen:
         route, method, status, code = answer
         client = scope.get("client")
         timing = next((value for name, value in headers if name == _TIMING), None)
         views, priority = _asked(route, scope["query_string"], self._views) if method == _POST else (None, None)
         scored, failed = scope.get(ITEMS, (None, None))
-        self._telemetry.tell(
-            Seen(
-                time() - seconds,
-                seconds,
-                request_id,
-                None if client is None else client[0],
-                getattr(scope.get(TICKET), "name", None),
-                method,
-                route,
-                status,
-                code,
-                bytes_in,
-                bytes_out,
-                None if timing is None else stages_of(timing),
-                views,
-                priority,
-                scored,
-                failed,
-                parent_of(scope["headers"]),
-            )
+        return Seen(
+            ended - seconds,
+            seconds,
+            request_id,
+            None if client is None else client[0],
+            getattr(scope.get(TICKET), "name", None),
+            method,
+            route,
+            status,
+            code,
+            bytes_in,
+            bytes_out,
+            None if timing is None else stages_of(timing),
+            views,
+            priority,
+            scored,
+            failed,
+            parent_of(scope["headers"]),
         )
 
 

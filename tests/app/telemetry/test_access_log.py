@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ def test_nobody_reads_what_is_written() -> None:
         log.start()
         line = line_of(SEEN)
         for _ in range(2 * MOST_BEHIND_BYTES // len(line)):
-            log.put(SEEN)
+            log.put(lambda: SEEN)
         assert log.lost > 0
         # Read on, and what was kept comes whole.
         pieces: list[bytes] = []
@@ -248,12 +249,32 @@ def test_stages_of_another_s_header() -> None:
 
 def test_whatever_goes_wrong_with_telling_the_request_was_served(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(AccessLog):
-        def put(self, seen: Seen) -> None:
-            msg = f"no luck with {seen.request_id}"
+        def put(self, seen: Callable[[], Seen]) -> None:
+            msg = f"no luck with {seen().request_id}"
             raise RuntimeError(msg)
 
-    Telemetry(access_log=Broken()).tell(SEEN)
+    Telemetry(access_log=Broken()).tell(lambda: SEEN)
     assert "a request could not be told of" in caplog.text
+
+
+def test_a_line_that_cannot_be_made_costs_no_other(tmp_path: Path) -> None:
+    def broken() -> Seen:
+        raise RuntimeError
+
+    async def tell() -> AccessLog:
+        log = AccessLog(descriptor)
+        log.start()
+        for seen in (lambda: SEEN, broken, lambda: SEEN):
+            log.put(seen)
+        log.close()
+        return log
+
+    descriptor = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    try:
+        assert asyncio.run(tell()).lost == 1
+    finally:
+        os.close(descriptor)
+    assert (tmp_path / "log").read_bytes() == 2 * line_of(SEEN)
 
 
 def test_an_endpoint_that_is_none() -> None:
