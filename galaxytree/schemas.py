@@ -64,11 +64,46 @@ class QuestionScores(_Message):
     answers: tuple[AnswerScore, ...]
 
 
+class Box(_Message):
+    """A part of a picture, in pixels from its left and top edges, after the rotation that EXIF asks for."""
+
+    left: float
+    top: float
+    width: Annotated[float, Field(gt=0)]
+    height: Annotated[float, Field(gt=0)]
+
+
+class Explanation(_Message):
+    """Where in the picture the network saw evidence for one answer (Zhou et al. 2016: class activation maps).
+
+    It is what the network makes its scores of: the mean of `grid` is ln(fraction) of the answer, less the mean of that
+    over the answers of its question.
+    """
+
+    answer: Annotated[str, Field(description="Its id", examples=["Class4.1"])]
+    png: Annotated[
+        str,
+        Field(
+            description="A grey PNG of 64 x 64 pixels in base64, which covers `box`: 0 where nothing speaks for the "
+            "answer, 255 where most does",
+            json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
+        ),
+    ]
+    grid: Annotated[
+        tuple[tuple[float, ...], ...],
+        Field(
+            description="The evidence in each of the network's cells, in rows from the top: log-odds of the answer "
+            "against the others of its question. The map passes from the middle of a cell to the next one's"
+        ),
+    ]
+    box: Annotated[Box, Field(description="The part of the picture that the network sees")]
+
+
 class Classification(_Message):
     """The answer for one image.
 
     `questions`, `path` and `summary` are left out for ``detail=scores``; `uncertainty`, `uncertainty_95` and
-    `out_of_domain` where the model doesn't say.
+    `out_of_domain` where the model doesn't say; `explanation` unless it is asked for.
     """
 
     model: ModelName
@@ -96,6 +131,9 @@ class Classification(_Message):
     questions: Annotated[tuple[QuestionScores, ...] | None, Field(description="The scores by question")] = None
     path: Annotated[tuple[str, ...] | None, Field(description="Likeliest answers, from first question to end")] = None
     summary: Annotated[str | None, Field(description="The answer in a sentence")] = None
+    explanation: Annotated[
+        Explanation | None, Field(description="Where the network looked, if it was asked for: `explain`")
+    ] = None
 
     @property
     def flagged(self) -> bool:
@@ -118,6 +156,17 @@ class Classification(_Message):
         tree = load_tree(self.model.tree)
         scores = np.array([self.scores[column] for column in tree.columns])
         return float(tree.fractions(scores)[tree.index[answer]])
+
+
+class Cutout(_Message):
+    """Where a survey has the picture of a position."""
+
+    url: Annotated[str, Field(description="Of a JPEG of 424 x 424 pixels, with the position in its middle")]
+    survey: Annotated[str, Field(description="Whose picture it is", examples=["sdss"])]
+    radius: Annotated[float, Field(description="The galaxy's petroR90_r that it is framed for, arcsec", gt=0)]
+    warning: Annotated[
+        str | None, Field(description="Why scores and error bars may not hold for this survey's pictures")
+    ]
 
 
 class Health(_Message):
@@ -162,6 +211,13 @@ class BatchRequest(_Asked):
         return self
 
 
+class Picture(_Message):
+    """The image that a classification is of, as it was fetched."""
+
+    type: Annotated[Literal["image/jpeg", "image/png"], Field(description="Its media type, told by its content")]
+    data: Annotated[str, Field(description="Its bytes, in Base64", json_schema_extra={"contentEncoding": "base64"})]
+
+
 class BatchResult(_Message):
     """What became of one item of a batch: a classification, or an error."""
 
@@ -169,6 +225,9 @@ class BatchResult(_Message):
     id: Annotated[str | None, Field(description="The item's id, or of a form the file's name")]
     status: Literal["ok", "error"]
     classification: Annotated[Classification | None, Field(description="If the status is ok")] = None
+    picture: Annotated[Picture | None, Field(description="If the status is ok and the query says `picture=true`")] = (
+        None
+    )
     error: Annotated[Problem | None, Field(description="If the status is error")] = None
 
 

@@ -33,7 +33,7 @@ from app.starting import Start
 from app.worker import Load
 from galaxytree.predictions import Predictions
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -161,7 +161,7 @@ class HeldModel(Model):
         self.alone: list[bool] = []
         self.entered = threading.Event()
 
-    def predict(self, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
+    def predict(self, images: NDArray[np.uint8], *, alone: bool = False, explain: bool = False) -> Predictions:
         self.batches.append(len(images))
         self.alone.append(alone)
         self.entered.set()
@@ -169,7 +169,7 @@ class HeldModel(Model):
         if self.failing:
             msg = "out of luck at /secret/place"
             raise RuntimeError(msg)
-        return super().predict(images, alone=alone)
+        return super().predict(images, alone=alone, explain=explain)
 
 
 class Held:
