@@ -120,6 +120,11 @@ class Admission:
             self._for_bytes.move()
 
     @property
+    def waiting(self) -> int:
+        """How many items of batches wait to be let in."""
+        return len(self._for_images) + len(self._for_bytes)
+
+    @property
     def crowded(self) -> bool:
         """Whether there are more bytes than those of bulk images may be."""
         return not self._has_bytes(0) or bool(self._for_bytes)

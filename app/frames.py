@@ -55,6 +55,8 @@ class Frame(NamedTuple):
         Whether nobody else needs the cores.
     decode_seconds, infer_seconds
         See `Answered`.
+    run_views
+        Of the first answer of a run: how many views it had; 0 of the others.
     body
     """
 
@@ -66,6 +68,7 @@ class Frame(NamedTuple):
     alone: bool = False
     decode_seconds: float = 0.0
     infer_seconds: float = 0.0
+    run_views: int = 0
     body: bytes = b""
 
     def encode(self) -> bytes:
@@ -85,7 +88,7 @@ def job_of(frame: Frame) -> Job:
     return Job(frame.body, frame.views, full=frame.full, explain=explain)
 
 
-_HEADER = struct.Struct("<BQB?h?ffI")
+_HEADER = struct.Struct("<BQB?h?ffHI")
 
 
 class FrameReader:
@@ -99,11 +102,13 @@ class FrameReader:
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _HEADER.size:
-            kind, number, views, full, explain, alone, decode, infer, length = _HEADER.unpack_from(self._buffer, at)
+            kind, number, views, full, explain, alone, decode, infer, run, length = _HEADER.unpack_from(
+                self._buffer, at
+            )
             start = at + _HEADER.size
             if len(self._buffer) < start + length:
                 break
             at = start + length
             body = bytes(memoryview(self._buffer)[start:at])
-            yield Frame(Kind(kind), number, cast("Views", views), full, explain, alone, decode, infer, body)
+            yield Frame(Kind(kind), number, cast("Views", views), full, explain, alone, decode, infer, run, body)
         del self._buffer[:at]

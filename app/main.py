@@ -13,10 +13,13 @@ from app.errors import WrongHostError
 from app.page_files import read_page
 from app.problems import documented, handle_errors
 from app.processes import STARTER
-from app.routes import batch, classify, cutout, decision_tree, health, model, page
+from app.routes import batch, classify, cutout, decision_tree, health, metrics, model, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
+from app.telemetry.collector import registry_of
+from app.telemetry.routes import plain_paths
+from app.telemetry.watching import Watcher
 from app.worker_link import Starter
 
 DESCRIPTION = "What Galaxy Zoo's volunteers would say of a galaxy: the scores of the decision tree, for one image."
@@ -56,6 +59,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
         responses=documented(WrongHostError),
     )
     app.state.service = service
+    app.state.metrics = registry_of(service)
     handle_errors(app)
 
     app.include_router(classify.router)
@@ -65,6 +69,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     if service.settings.page:
         app.include_router(page.router_of(read_page()))
 
@@ -74,5 +79,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
 def front_of(app: FastAPI) -> Shortcut:
     """Return what a server is to run: an application that `create_app` made, with the shortcut in front of it."""
     service: Service = app.state.service
-    endpoint = wrapped(partial(serve, service), service)
-    return Shortcut(app, "POST", classify.PATH, endpoint, partial(serve_whole, service), partial(served_whole, service))
+    watcher = Watcher(service, plain_paths(app.routes))
+    endpoint = watcher.watch(wrapped(partial(serve, service), service))
+    whole, takes_whole = watcher.whole(partial(serve_whole, service)), partial(served_whole, service)
+    return Shortcut(watcher.watch(app), "POST", classify.PATH, endpoint, whole, takes_whole, watcher.malformed)

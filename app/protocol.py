@@ -103,6 +103,12 @@ class Protocol(BoundedProtocol):
         self.in_head, too_long = False, self.in_head and self._is_too_long()
         self.refuse(*(_TOO_LONG if too_long else _INVALID))
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request."""
+        super().send_400_response(msg)
+        if isinstance(self.app, Shortcut):
+            self.app.malformed()
+
     def on_message_begin(self) -> None:
         """Note that a head begins."""
         super().on_message_begin()

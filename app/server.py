@@ -95,7 +95,7 @@ def server_of(app: FastAPI) -> Server:
         # It is read from the end, and from those only that are known: `app.proxies`.
         proxy_headers=False,
         timeout_keep_alive=cast("int", service.settings.keep_alive_seconds),  # it need not be whole
-        # A line for each request would cost more than all else that is done for it in this thread.
+        # One by logging would cost more than all else that is done for it in this thread: see app.telemetry.access_log.
         access_log=service.settings.log_level == "debug",
         log_config=None,
     )

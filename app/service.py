@@ -24,6 +24,7 @@ from app.processes import STARTER
 from app.refusals import StartRefusedError
 from app.settings import Settings
 from app.starting import Running, start_of
+from app.telemetry.telemetry import Telemetry
 from app.worker_link import Starter
 from galaxytree.views import Views
 
@@ -51,6 +52,8 @@ class Service:
         Starts the workers.
     lifecycle
         Whether the service is starting, ready or draining.
+    telemetry
+        What it tells of itself.
     """
 
     settings: Settings
@@ -59,6 +62,7 @@ class Service:
     admission: Admission
     starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     _fetcher: Fetcher | None = None
     _running: Running | None = None
     _pool: Pool | None = None
@@ -84,7 +88,7 @@ class Service:
             settings.bulk_share,
             settings.batches,
         )
-        return cls(settings, folder, access, admission, starter)
+        return cls(settings, folder, access, admission, starter, telemetry=Telemetry.of(settings))
 
     @cached_property
     def _most_views(self) -> int:
@@ -125,6 +129,25 @@ class Service:
         if self._running is None:
             raise self.not_ready(State.STARTING)
         return self._running
+
+    @property
+    def workers(self) -> Pool | None:
+        """The workers, ready or not; None before the start."""
+        return self._pool
+
+    @property
+    def what_runs(self) -> Running | None:
+        """What the workers run; None while none has ever been ready."""
+        return self._running
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether images are welcome."""
+        try:
+            self.check_ready()
+        except NotReadyError:
+            return False
+        return True
 
     @property
     def fetcher(self) -> Fetcher:
@@ -192,13 +215,15 @@ class Service:
             if self.settings.address_limits is not None:
                 _log.warning("address_limits are for services without API keys, and not used here")
             self._watching = asyncio.create_task(KeysFile(self.settings.api_keys_file, self.access).watch())
-        self._fetcher = Fetcher.of(self.settings)
+        self.telemetry.start()
+        self._fetcher = Fetcher.of(self.settings, self.telemetry.numbers)
         self._pool = Pool(
             start_of(self.settings, self.folder.identity),
             self.starter,
             self.lifecycle.fail,
             self.settings.request_timeout_seconds,
             self.settings.retry_after_seconds,
+            self.telemetry.numbers,
         )
         self._loading = asyncio.create_task(self._load(self._pool))
 
@@ -232,3 +257,4 @@ class Service:
             await self._fetcher.close()
         if self._pool is not None:
             await self._pool.close()
+        await self.telemetry.stop()

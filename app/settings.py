@@ -30,6 +30,7 @@ from app.fetching.settings import (
     FetchTimeoutSeconds,
     FetchTries,
 )
+from app.telemetry.settings import AccessLogKind, LogFormat, TracesEndpoint
 from galaxytree.views import MOST_VIEWS, Views
 
 MIB = 1024 * 1024
@@ -226,6 +227,9 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),
     ] = "info"
+    log_format: LogFormat = "text"
+    access_log: AccessLogKind = "json"
+    traces_endpoint: TracesEndpoint = None
     fetch_hosts: FetchHosts = DEFAULT_HOSTS
     fetch_concurrency: FetchConcurrency = 64
     fetch_per_host: FetchPerHost = 32

@@ -24,6 +24,7 @@ from app.lifecycle import State
 from app.lingering import LINGER_SECONDS, READS_ON
 from app.problems import written
 from app.service import Service
+from app.telemetry.seen import ITEMS
 
 NETWORK = b"x-galaxytree-network"
 """Header of an answer: SHA-256 of the ONNX file that gave the scores."""
@@ -105,6 +106,7 @@ class _Exchange:
             if self._giving_up is not None:
                 self._giving_up.cancel()
             await self._work.end()
+            self._scope[ITEMS] = self._work.ok, self._work.failed
 
     async def _answer_in_lines(self) -> None:
         while results := await self._work.results():

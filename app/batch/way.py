@@ -14,6 +14,7 @@ from app.jobs import Answered, Job
 from app.problems import problem_json
 from app.request_id import current_id
 from app.service import Service
+from app.telemetry.numbers import CUT_OFF, OK
 from app.waiting import Outcome
 from galaxytree.views import Views
 
@@ -85,18 +86,28 @@ class Way:
         self._expected = self._least = min(EXPECTED_BYTES, most) if pictures is None else result_bytes(most)
         self._loop = asyncio.get_running_loop()
         self._request_id = current_id()
+        self._items = service.telemetry.numbers.items
 
     async def result(self, item: Item) -> tuple[bool, bytes]:
         """Return whether an item was scored, and its result as JSON; whatever happens, it has one."""
         try:
             if item.error is not None:
-                return False, _failed(item, item.error)
-            return True, await self._counted(item)
+                return self._failed(item, item.error)
+            scored = await self._counted(item)
         except ServiceError as error:
-            return False, _failed(item, error)
+            return self._failed(item, error)
+        except asyncio.CancelledError:
+            self._items[CUT_OFF] += 1
+            raise
         except Exception:  # noqa: BLE001 (as the middleware does for a request; this is one of many)
             _log.exception("unexpected error in item %d of a batch", item.index)
-            return False, _failed(item, InternalError())
+            return self._failed(item, InternalError())
+        self._items[OK] += 1
+        return True, scored
+
+    def _failed(self, item: Item, error: ServiceError) -> tuple[bool, bytes]:
+        self._items[error.code] += 1
+        return False, _failed(item, error)
 
     async def _counted(self, item: Item) -> bytes:
         """Count it as an image of the caller's, unless the service has no time for it or fails."""

@@ -18,6 +18,7 @@ FRAMES = st.builds(
     st.booleans(),
     SECONDS,
     SECONDS,
+    st.integers(0, 2**16 - 1),
     st.binary(max_size=300),
 )
 

@@ -107,7 +107,7 @@ def test_a_line_for_each_image_when_debugging(debugged: Process, pieces: int, bo
     assert lines_with(asked, debugged) == [f'uvicorn.access "POST /classify?detail=scores HTTP/1.1" {status}']
 
 
-def test_no_line_for_each_request_otherwise(http: httpx.Client, service: Process) -> None:
+def test_no_line_of_the_log_for_each_request_otherwise(http: httpx.Client, service: Process) -> None:
     http.get("/health/live", headers={"X-Request-ID": "of-no-interest"})
     http.post("/classify", content=png(), headers={"X-Request-ID": "of-no-interest"})
     assert "of-no-interest" not in service.log

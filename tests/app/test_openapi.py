@@ -40,7 +40,7 @@ schemathesis.openapi.media_type(
 )
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-READING = ["/decision-tree", "/model", "/health/live", "/health/ready"]
+READING = ["/decision-tree", "/model", "/health/live", "/health/ready", "/metrics"]
 
 
 # Schemathesis sends what the description allows, and what it forbids, and holds the answers against it.
