@@ -13,7 +13,7 @@ from app.lingering import LingeringClose
 from app.problems import CatchUnexpected, handle_errors
 from app.processes import STARTER
 from app.request_id import RequestId
-from app.routes import batch, classify, decision_tree, health, model
+from app.routes import batch, classify, decision_tree, health, model, oip
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
@@ -67,6 +67,9 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
+    app.include_router(oip.router)
+    app.include_router(oip.inferring)
+    oip.name_model(app, service.folder.card)
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
