@@ -35,6 +35,9 @@ PIXELS = SIZE * SIZE * 3
 KEY = "open sesame"
 MOST_IMAGE_BYTES = 40_000
 
+# Each request has a connection of its own: services come and go.
+HTTP = httpx.Client(timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+
 
 def settings(folder: Path, **fields: object) -> Settings:
     return Settings.model_validate(
@@ -73,7 +76,7 @@ def binary(behind: bytes, size: object = None, **fields: Any) -> tuple[bytes, di
 
 def post(service: Threaded, body: bytes | object, headers: dict[str, str] | None = None) -> httpx.Response:
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    return httpx.post(f"{service.url}{PATH}", content=content, headers=headers, timeout=60)
+    return HTTP.post(f"{service.url}{PATH}", content=content, headers=headers)
 
 
 def said(answer: httpx.Response | Answer, status: int, code: str) -> str:
@@ -95,7 +98,7 @@ def is_well(service: Threaded) -> None:
     answer = post(service, {"inputs": [in_base64(IMAGE)]})
     assert answer.status_code == 200, answer.text
     (scores,) = answer.json()["outputs"]
-    wanted = httpx.post(f"{service.url}/classify", content=IMAGE, timeout=60).json()["scores"]
+    wanted = HTTP.post(f"{service.url}/classify", content=IMAGE).json()["scores"]
     assert scores["data"] == [*wanted.values()]
     # Of one who has just been answered the place may still be being given back.
     wait_for(lambda: (service.admission.images, service.admission.bytes) == (0, 0), "all that was held to be free")
@@ -294,8 +297,8 @@ def packed(data: bytes, coding: str) -> bytes:
 def test_what_is_packed_is_bounded_unpacked(one: Threaded, coding: str) -> None:
     how = {"Content-Encoding": coding}
     assert post(one, packed(request_of(), coding), how).status_code == 200
-    bomb = packed(bytes(200_000_000), coding)
-    assert len(bomb) < 200_000
+    bomb = packed(bytes(20_000_000), coding)
+    assert len(bomb) < 50_000
     said(post(one, bomb, {**how, HEAD: "10"}), 413, "payload_too_large")
     for damaged in (
         packed(request_of(), coding)[:-1],
@@ -343,14 +346,14 @@ def test_images_go_together_and_are_counted_once_a_view(one: Threaded) -> None:
             second = pool.submit(
                 post, one, {"inputs": [in_base64(IMAGE, IMAGE)], "parameters": {"views": 8, "priority": "bulk"}}
             )
-            # More than the part that bulk requests get, but alone of its kind it would be let in: the first one isn't.
+            # It is more than the part that bulk requests get, and so let in only where nobody else is.
             said(second.result(), 429, "overloaded")
             third = pool.submit(post, one, {"inputs": [in_base64(*[IMAGE] * 23)]})
             wait_for(lambda: one.admission.images == 24, "as many as there is room for")
-            answer = httpx.post(f"{one.url}{PATH}", content=request_of(), timeout=60)
+            answer = HTTP.post(f"{one.url}{PATH}", content=request_of())
             assert "queue_images" in said(answer, 429, "overloaded")
-            said(httpx.get(f"{one.url}/v2/health/ready"), 503, "not_ready")
-            said(httpx.get(f"{one.url}/v2/models/tiny/ready"), 503, "not_ready")
+            said(HTTP.get(f"{one.url}/v2/health/ready"), 503, "not_ready")
+            said(HTTP.get(f"{one.url}/v2/models/tiny/ready"), 503, "not_ready")
         finally:
             one.model.gate.set()
         assert first.result().status_code == third.result().status_code == 200
@@ -372,8 +375,8 @@ def test_who_goes_is_scored_no_more(one: Threaded) -> None:
     finally:
         one.model.gate.set()
     is_well(one)
-    # What the worker has let go of by then is not run.
-    assert sum(one.model.batches) < 20 + 2
+    # None but those of the run that was on, and the two that it was just asked for.
+    assert sum(one.model.batches) <= 8 + 2
 
 
 def test_a_run_that_fails_says_nothing_of_its_insides(one: Threaded) -> None:
@@ -388,15 +391,15 @@ def test_a_run_that_fails_says_nothing_of_its_insides(one: Threaded) -> None:
 
 def test_what_there_isn_t_is_told_in_the_same_words(one: Threaded) -> None:
     for path in ("/v2/", "/v2/models", "/v2/models/tiny/config", "/v2/repository/index", "/v2/models/a%2Fb/infer"):
-        said(httpx.get(f"{one.url}{path}"), 404, "not_found")
+        said(HTTP.get(f"{one.url}{path}"), 404, "not_found")
     for path in ("/v2/models/other", "/v2/models/tiny/versions/1", "/v2/models/tiny/versions/1/ready"):
-        said(httpx.get(f"{one.url}{path}"), 404, "unknown_model")
-    said(httpx.post(f"{one.url}/v2/models/other/infer", content=request_of()), 404, "unknown_model")
-    answer = httpx.get(f"{one.url}{PATH}")
+        said(HTTP.get(f"{one.url}{path}"), 404, "unknown_model")
+    said(HTTP.post(f"{one.url}/v2/models/other/infer", content=request_of()), 404, "unknown_model")
+    answer = HTTP.get(f"{one.url}{PATH}")
     said(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
     # Elsewhere it is as it was.
-    assert httpx.get(f"{one.url}/v2x").headers["content-type"] == "application/problem+json"
+    assert HTTP.get(f"{one.url}/v2x").headers["content-type"] == "application/problem+json"
 
 
 def test_while_it_starts(model_folder: Path) -> None:
@@ -408,16 +411,16 @@ def test_while_it_starts(model_folder: Path) -> None:
 
     with threaded(settings(model_folder), load_late, ready=False) as service:
         try:
-            assert httpx.get(f"{service.url}/v2/health/live").json() == {"live": True}
+            assert HTTP.get(f"{service.url}/v2/health/live").json() == {"live": True}
             for path in ("/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny"):
-                said(httpx.get(f"{service.url}{path}"), 503, "not_ready")
+                said(HTTP.get(f"{service.url}{path}"), 503, "not_ready")
             said(post(service, request_of()), 503, "not_ready")
         finally:
             gate.set()
-        wait_for(lambda: httpx.get(f"{service.url}/v2/health/ready").is_success, "it to be ready")
-        assert httpx.get(f"{service.url}/v2/models/tiny/ready").json() == {"name": "tiny", "ready": True}
+        wait_for(lambda: HTTP.get(f"{service.url}/v2/health/ready").is_success, "it to be ready")
+        assert HTTP.get(f"{service.url}/v2/models/tiny/ready").json() == {"name": "tiny", "ready": True}
         service.lifecycle.state = State.DRAINING
-        said(httpx.get(f"{service.url}/v2/health/ready"), 503, "not_ready")
+        said(HTTP.get(f"{service.url}/v2/health/ready"), 503, "not_ready")
         assert post(service, request_of()).status_code == 200
 
 
@@ -429,7 +432,7 @@ def test_a_key_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
         said(answer, 401, "unauthorized")
         assert answer.headers["www-authenticate"] == "Bearer"
         assert post(service, request_of(), {"Authorization": f"Bearer {KEY}"}).status_code == 200
-        assert httpx.get(f"{service.url}/v2/health/ready").status_code == 200
+        assert HTTP.get(f"{service.url}/v2/health/ready").status_code == 200
 
 
 def test_answers_that_come_too_late(model_folder: Path) -> None:
