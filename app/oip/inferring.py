@@ -6,7 +6,7 @@ whole request gets its error, as the protocol has it, and what is still waiting 
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.disconnects import calling_when_gone
-from app.errors import PayloadTooLargeError, RequestError, ServiceError
+from app.errors import RequestError, ServiceError
 from app.jobs import Answered, Job
 from app.oip.body import Limits, read_body
 from app.oip.models import named
@@ -68,9 +68,9 @@ async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[H
         body = await read_body(scope, receive, limits, visit.hold)
         asked, behind = parse(body, head, most_json(settings))
         outputs = outputs_of(asked, service.running.outputs)
-        images = images_of(asked.inputs[0], behind, service.folder.card.framing.size, settings.max_image_bytes)
         views, bulk = service.views(asked.parameters.views), asked.parameters.bulk
-        _check_count(len(images.data), views, settings)
+        size, most = service.folder.card.framing.size, settings.queue_images // views
+        images = images_of(asked.inputs[0], behind, size, settings.max_image_bytes, most)
         # They stand for the body from here on.
         del body, behind
         visit.enter_as(len(images.data) * views, bulk=bulk)
@@ -82,16 +82,8 @@ async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[H
     beside = {"model_name": model["name"], "model_version": model["version"]}
     if asked.id is not None:
         beside["id"] = asked.id
-    headers, written_ = write(beside, [_tensor(name, said, binary=binary) for name, binary in outputs])
-    return [*headers, (b"server-timing", _timing(answered))], written_
-
-
-def _check_count(images: int, views: Views, settings: Settings) -> None:
-    """Refuse what there is no room for, however long one waits."""
-    most = settings.queue_images // views
-    if images > most:
-        msg = f"There are {images} images in {views} views each; send at most {most} at a time (queue_images)."
-        raise PayloadTooLargeError(msg)
+    headers, content = write(beside, [_tensor(name, said, binary=binary) for name, binary in outputs])
+    return [*headers, (b"server-timing", _timing(answered))], content
 
 
 class _Jobs:
@@ -153,7 +145,7 @@ class _Jobs:
                 self._pool.drop(entry)
 
 
-def _settling(future: "asyncio.Future[Outcome]") -> Any:  # noqa: ANN401 (what a pool calls)
+def _settling(future: asyncio.Future[Outcome]) -> Callable[[Outcome], None]:
     def settle(outcome: Outcome) -> None:
         if not future.done():
             future.set_result(outcome)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from app.errors import InvalidRequestError, RequestError, image_too_large
+from app.errors import InvalidRequestError, PayloadTooLargeError, RequestError, image_too_large
 from app.oip.messages import InferInput, InferRequest
 from app.oip.wire import BYTES, LENGTH, UINT8
 from app.ports import INPUT
@@ -33,7 +33,7 @@ class Images:
     framed: bool
 
 
-def images_of(asked: InferInput, behind: memoryview, size: int, most_bytes: int) -> Images:
+def images_of(asked: InferInput, behind: memoryview, size: int, most_bytes: int, most_images: int) -> Images:
     """Take the images out of an input.
 
     Parameters
@@ -46,13 +46,15 @@ def images_of(asked: InferInput, behind: memoryview, size: int, most_bytes: int)
         Side of the network's input, in pixels.
     most_bytes
         Of one image.
+    most_images
+        In the tensor.
 
     Raises
     ------
     InvalidRequestError
         If the input is not one that the model takes, or its data is not what it says.
     PayloadTooLargeError
-        If an image has more bytes than it may; it says which.
+        If an image has more bytes than it may, and then it says which; or if there are too many images.
     """
     if asked.name != INPUT:
         msg = f"inputs.0: the model takes `{INPUT}`, not {asked.name[:_SHOWN]!r}."
@@ -62,23 +64,31 @@ def images_of(asked: InferInput, behind: memoryview, size: int, most_bytes: int)
         raise InvalidRequestError(msg)
     binary = _in_binary(asked, behind)
     if asked.datatype == BYTES:
-        count = _count(asked, ((), _PAST_ONE), "[N] or [N, 1]")
-        encoded = split(binary, count) if binary is not None else _decoded(_flat(asked.data, asked.shape), most_bytes)
-        for place, image in enumerate(encoded):
-            if len(image) > most_bytes:
-                raise at(place, image_too_large(most_bytes))
-        return Images(encoded, framed=False)
+        return Images(_encoded(asked, binary, most_bytes, most_images), framed=False)
     if asked.datatype == UINT8:
-        rest = (size, size, CHANNELS)
-        count = _count(asked, (rest,), f"[N, {size}, {size}, {CHANNELS}]")
-        pixels = bytes_of(_flat(asked.data, asked.shape)) if binary is None else binary
-        step = math.prod(rest)
-        if len(pixels) != count * step:
-            msg = f"inputs.0: the data has {len(pixels)} bytes; {count} images of {rest} are {count * step}."
-            raise InvalidRequestError(msg)
-        return Images([bytes(pixels[at_ : at_ + step]) for at_ in range(0, len(pixels), step)], framed=True)
+        return Images(_pixels(asked, binary, size, most_images), framed=True)
     msg = f"inputs.0: the datatype is {BYTES} (JPEGs or PNGs) or {UINT8} (pixels), not {asked.datatype[:_SHOWN]!r}."
     raise InvalidRequestError(msg)
+
+
+def _encoded(asked: InferInput, binary: memoryview | None, most_bytes: int, most_images: int) -> list[bytes]:
+    count = _count(asked, ((), _PAST_ONE), "[N] or [N, 1]", most_images)
+    images = split(binary, count) if binary is not None else _decoded(_flat(asked.data, asked.shape), most_bytes)
+    for place, image in enumerate(images):
+        if len(image) > most_bytes:
+            raise at(place, image_too_large(most_bytes))
+    return images
+
+
+def _pixels(asked: InferInput, binary: memoryview | None, size: int, most_images: int) -> list[bytes]:
+    of_one = (size, size, CHANNELS)
+    count = _count(asked, (of_one,), f"[N, {size}, {size}, {CHANNELS}]", most_images)
+    pixels = memoryview(_bytes_of(_flat(asked.data, asked.shape))) if binary is None else binary
+    length = math.prod(of_one)
+    if len(pixels) != count * length:
+        msg = f"inputs.0: there are {len(pixels)} bytes of data; {count} images of {[*of_one]} have {count * length}."
+        raise InvalidRequestError(msg)
+    return [bytes(pixels[start : start + length]) for start in range(0, len(pixels), length)]
 
 
 def at(place: int, error: RequestError) -> RequestError:
@@ -151,11 +161,15 @@ def _in_binary(asked: InferInput, behind: memoryview) -> memoryview | None:
     return None if said is None else behind
 
 
-def _count(asked: InferInput, rests: Sequence[tuple[int, ...]], wanted: str) -> int:
+def _count(asked: InferInput, rests: Sequence[tuple[int, ...]], wanted: str, most: int) -> int:
     """Return how many images a tensor holds; its shape must go on in one of these ways."""
     if not asked.shape or asked.shape[0] < 1 or asked.shape[1:] not in rests:
         msg = f"inputs.0: the shape of a {asked.datatype} tensor is {wanted}, N at least 1, not {[*asked.shape]}."
         raise InvalidRequestError(msg)
+    if asked.shape[0] > most:
+        # Looked at before they are taken apart, which takes the longer the more there are.
+        msg = f"There are {asked.shape[0]} images; with so many views of each send at most {most} at a time."
+        raise PayloadTooLargeError(msg)
     return asked.shape[0]
 
 
@@ -179,7 +193,7 @@ def _check(data: list[Any], wanted: int) -> None:
         raise InvalidRequestError(msg)
 
 
-def bytes_of(numbers: list[Any]) -> bytes:
+def _bytes_of(numbers: list[Any]) -> bytes:
     """Return numbers from 0 to 255 as bytes; InvalidRequestError if there is something else among them."""
     try:
         return bytes(numbers)

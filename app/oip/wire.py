@@ -25,6 +25,9 @@ BYTES, UINT8, FP32 = "BYTES", "UINT8", "FP32"
 LENGTH = struct.Struct("<I")
 """How long an element of `BYTES` is, before it."""
 
+MOST_VALUES = 400_000
+"""Numbers, lists and objects in the JSON of a request, about."""
+
 _MOST_DIGITS = 18
 _NAMED = 5
 
@@ -108,8 +111,15 @@ def parse(body: bytes, head: int | None, most_json: int) -> tuple[InferRequest, 
 
 
 def _read(text: bytes) -> InferRequest:
+    # Everybody waits while a text is read, and longer for many short values than for a few long ones.
+    if sum(text.count(each) for each in (b",", b"[", b"{")) > MOST_VALUES:
+        msg = f"The JSON has more than {MOST_VALUES} values; send fewer images at a time, or as binary tensor data."
+        raise PayloadTooLargeError(msg)
     try:
-        return InferRequest.model_validate_json(text)
+        return InferRequest.model_validate(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        msg = f"the body: is no JSON ({error.msg}); Inference-Header-Content-Length says where it ends, if it does."
+        raise InvalidRequestError(msg) from error
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         details = [f"{'.'.join(str(part) for part in one['loc']) or 'the body'}: {one['msg']}" for one in found]
