@@ -8,7 +8,7 @@ PYTEST_PROCESSES ?= 2
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test survey train bench docs constraints clean
+.PHONY: help serve test survey train bench docs screenshots constraints clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 14
@@ -38,6 +38,9 @@ bench: $(VENV)/.bench ## Install what the benchmarks need, and measure the servi
 
 docs: $(VENV)/.dev ## Write the generated parts of the docs anew
 	$(BIN)/python docs/generate.py
+
+screenshots: $(VENV)/.dev ## Draw the page as the README shows it: needs Chromium
+	SCREENSHOTS=docs/figures $(BIN)/python -m pytest tests/page/test_screenshots.py -q
 
 constraints: ## Pin the newest releases that pyproject.toml admits, for every platform
 	$(PYTHON) -m venv $(VENV)-constraints

@@ -6,14 +6,14 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 
 from app.classify import serve, serve_whole, served_whole
 from app.lingering import LingeringClose
+from app.page_files import read_page
 from app.problems import CatchUnexpected, handle_errors
 from app.processes import STARTER
 from app.request_id import RequestId
-from app.routes import batch, classify, decision_tree, health, model, oip
+from app.routes import batch, classify, cutout, decision_tree, health, model, oip, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
@@ -64,16 +64,15 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(classify.router)
     classify.name_answers(app, service.folder.tree)
     app.include_router(batch.router)
+    app.include_router(cutout.router)
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
     app.include_router(oip.router)
     app.include_router(oip.inferring)
     oip.name_model(app, service.folder.card)
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    if service.settings.page:
+        app.include_router(page.router_of(read_page()))
 
     return app
 

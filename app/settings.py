@@ -192,6 +192,13 @@ class Settings(BaseSettings):
             le=3600,
         ),
     ] = 5.0
+    page: Annotated[
+        bool,
+        Field(
+            title="Page",
+            description="Whether the page for people is at `/`; without it `/` is 404, and the API is all there is",
+        ),
+    ] = True
     api_keys_file: Annotated[
         Path | None,
         Field(

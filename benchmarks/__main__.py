@@ -11,9 +11,15 @@ from typing import Any
 
 import click
 
+from benchmarks.browser.page import FOLDER as PAGE
+from benchmarks.browser.page import PageResults
+from benchmarks.browser.page import publish as publish_page
+from benchmarks.browser.performing import PageSettings
+from benchmarks.browser.performing import perform as perform_page
 from benchmarks.environments import PEERS, NotInstalledError, install
-from benchmarks.failures import WrkError
-from benchmarks.images import Images, galaxies
+from benchmarks.explaining import explaining
+from benchmarks.failures import NotMeasuredError, WrkError
+from benchmarks.images import Images, galaxies, made
 from benchmarks.machine import this_machine
 from benchmarks.performing import SCENARIOS, perform
 from benchmarks.provenance import commit, model
@@ -100,12 +106,34 @@ def survey_command(**given: Any) -> None:  # noqa: ANN401  (options of every typ
     click.echo(perform_surveys(settings, _command(), _say))
 
 
+@main.command("explain")
+@click.option("--count", type=click.IntRange(min=10), default=1000, show_default=True, help="Requests of each kind")
+def explain_command(count: int) -> None:
+    """Measure what it costs to ask where the network looked, with both networks; print the table."""
+    click.echo(explaining([made(seed) for seed in range(16)], count))
+
+
+@main.command("page")
+@options_of(PageSettings)
+def page_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Measure the page in a browser: how soon it is painted, and how soon an answer is drawn; write the table."""
+    settings = settings_from(PageSettings, given)
+    try:
+        table = perform_page(settings, _command())
+    except NotMeasuredError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(table.read_text("utf-8"))
+    click.echo(table)
+
+
 @main.command("table")
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def table_command(files: tuple[Path, ...]) -> None:
     """Write table and plot anew beside FILES of results; all in benchmarks/results if none is named."""
-    for file in files or (*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("surveys/*.json"))):
-        if file.parent.name == SURVEYS:
+    for file in files or (*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("*/*.json"))):
+        if file.parent.name == PAGE:
+            publish_page(PageResults.model_validate_json(file.read_bytes()), file.parent.parent)
+        elif file.parent.name == SURVEYS:
             publish_surveys(SurveyResults.model_validate_json(file.read_bytes()), file.parent.parent)
         else:
             publish(Results.model_validate_json(file.read_bytes()), file.parent)

@@ -124,6 +124,11 @@ class Calls:
     connections : int
         How many are open at most.
 
+    Attributes
+    ----------
+    trouble
+        Why a request last had to be made again; None if none had to.
+
     Raises
     ------
     ValueError
@@ -141,6 +146,7 @@ class Calls:
     ) -> None:
         self._servers = Servers(addresses_of(servers))
         self._patience_seconds = patience_seconds
+        self.trouble: GalaxytreeError | None = None
         self._http = httpx.AsyncClient(
             headers=authorization(api_key),
             # Who waits for a connection waits for other requests of this client: that is no failure.
@@ -186,6 +192,7 @@ class Calls:
             try:
                 found = await once(server)
             except AgainError as again:
+                self.trouble = again.error
                 if progress.since > since:
                     # Something came of it all the same.
                     self._servers.well(server)

@@ -56,7 +56,7 @@ def storing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         msg = (
-            f"{error.filename or path}: {error.strerror or error}. What was scored is kept: set this right, for "
-            "instance by making room, and give the same command again"
+            f"{error.filename or path}: {error.strerror or error}. Set this right, for instance by making room, and "
+            "give the same command again: nothing that was scored before is lost"
         )
         raise StorageError(msg) from error

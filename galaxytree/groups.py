@@ -118,6 +118,7 @@ async def _next(source: AsyncIterator[Given]) -> object:
 
 def _unusable(error: OSError | TypeError | ValueError) -> GalaxytreeError:
     kind = UnreadableFileError if isinstance(error, OSError) else UnusableImageError
-    found = kind(str(getattr(error, "strerror", None) or error))
+    why, name = getattr(error, "strerror", None) or error, getattr(error, "filename", None)
+    found = kind(f"{name}: {why}" if name else str(why))
     found.__cause__ = error
     return found

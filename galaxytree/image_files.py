@@ -32,12 +32,17 @@ def read_image(path: Path) -> bytes | Unread:
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
             # A pipe or a device could keep us waiting for ever; what a folder is, opening it says.
-            return Unread("unreadable_file", "It is no regular file.")
+            return Unread("unreadable_file", f"{_name_of(path)} is no regular file.")
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         # ValueError: a name that no file can have.
-        return Unread("unreadable_file", f"{getattr(error, 'strerror', None) or error}")
+        return Unread("unreadable_file", f"{_name_of(path)}: {getattr(error, 'strerror', None) or error}")
     if len(data) > MAX_FILE_BYTES:
-        return Unread("payload_too_large", f"The file has more than {MAX_FILE_BYTES:,} bytes.")
+        return Unread("payload_too_large", f"The file {_name_of(path)} has more than {MAX_FILE_BYTES:,} bytes.")
     return data
+
+
+def _name_of(path: Path) -> str:
+    """Return what a file is called, without its folder: that isn't the same everywhere."""
+    return path.name if path.name.isprintable() else ascii(path.name)

@@ -82,6 +82,7 @@ def to_table(results: Iterable[Result]) -> Any:  # noqa: ANN401 (pyarrow has no 
         uncertainty_95=first is not None and first.uncertainty_95 is not None,
         out_of_domain=first is not None and first.out_of_domain is not None,
         full=first is not None and first.summary is not None,
+        tree=first.model.tree if first else _TREE,
     )
     scores = score_rows([_row(one) for one in gathered], schema)
     names = pa.array([name_of(one.item) for one in gathered], pa.string())

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from galaxytree.client import UnexpectedAnswerError
+from galaxytree.decision_tree import load_tree, tree_names
 from galaxytree.predictions import FLAGGED_ABOVE, UNCERTAINTY, UNCERTAINTY_95
 
 OK = "ok"
@@ -27,8 +28,19 @@ _COLUMNS = b"galaxytree.columns"
 """Key in a schema's metadata under which the names of the scores stand, which nothing else tells from other columns."""
 
 
+_MORPHOLOGY = "src.morph"
+_UCDS = {"scores": "stat.probability", "uncertainty": "stat.error", "uncertainty_95": "stat.error"}
+"""Field of a classification -> the first word of its columns' UCD (UCD1+)."""
+
+
 def score_schema(
-    columns: Sequence[str], *, uncertainty: bool, uncertainty_95: bool, out_of_domain: bool, full: bool
+    columns: Sequence[str],
+    *,
+    uncertainty: bool,
+    uncertainty_95: bool,
+    out_of_domain: bool,
+    full: bool,
+    tree: str | None = None,
 ) -> pa.Schema:
     """Return what a table of answers looks like.
 
@@ -40,6 +52,9 @@ def score_schema(
         Whether the model says so.
     full
         Whether there are the likeliest path through the tree (ids of answers, spaces between them) and the sentence.
+    tree
+        Name of the decision tree, whose questions and answers the descriptions of the columns have; of one that isn't
+        known here they have the names alone.
 
     Returns
     -------
@@ -48,28 +63,39 @@ def score_schema(
         ``out_of_domain`` (float32), ``path`` and ``summary`` (string), ``status``, which is ``ok`` or ``error``,
         ``error_code`` and ``error_detail`` (string). All but ``status`` are null where there is nothing to say.
     """
+    words = _words_of(tree)
     said = {"scores": "weighted score", "uncertainty": UNCERTAINTY, "uncertainty_95": UNCERTAINTY_95}
     asked = {"scores": True, "uncertainty": uncertainty, "uncertainty_95": uncertainty_95}
     fields = [
-        _field(f"{name}{suffix}", pa.float32(), f"{name}: {said[part]}")
+        _field(
+            f"{name}{suffix}", pa.float32(), f"{words.get(name, name)}: {said[part]}", f"{_UCDS[part]};{_MORPHOLOGY}"
+        )
         for part, suffix in _SUFFIXES.items()
         if asked[part]
         for name in columns
     ]
     if out_of_domain:
         told = f"how unlike what the model was trained on the picture is, 0 to 1; flagged above {FLAGGED_ABOVE}"
-        fields.append(_field(OUT_OF_DOMAIN, pa.float32(), told))
+        fields.append(_field(OUT_OF_DOMAIN, pa.float32(), told, "meta.code.qual"))
     if full:
-        fields.append(_field(PATH, pa.string(), "likeliest answers, from the first question to the end"))
-        fields.append(_field(SUMMARY, pa.string(), "the answer in a sentence"))
-    fields.append(_field(STATUS, pa.string(), f"{OK}, or {ERROR}: then there are no scores"))
-    fields.append(_field(ERROR_CODE, pa.string(), "what went wrong, as a word for programs"))
-    fields.append(_field(ERROR_DETAIL, pa.string(), "what went wrong, as a sentence"))
+        fields.append(_field(PATH, pa.string(), "likeliest answers, from the first question to the end", _MORPHOLOGY))
+        fields.append(_field(SUMMARY, pa.string(), "the answer in a sentence", "meta.note"))
+    fields.append(_field(STATUS, pa.string(), f"{OK}, or {ERROR}: then there are no scores", "meta.code.status"))
+    fields.append(_field(ERROR_CODE, pa.string(), "what went wrong, as a word for programs", "meta.code"))
+    fields.append(_field(ERROR_DETAIL, pa.string(), "what went wrong, as a sentence", "meta.note"))
     return pa.schema(fields, {_COLUMNS: "\n".join(columns)})
 
 
-def _field(name: str, kind: Any, description: str) -> Any:  # noqa: ANN401 (pyarrow has no types)
-    return pa.field(name, kind, metadata={"description": description})
+def _field(name: str, kind: Any, description: str, ucd: str) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    return pa.field(name, kind, metadata={"description": description, "ucd": ucd})
+
+
+def _words_of(tree: str | None) -> dict[str, str]:
+    """Return each answer of a tree in words, such as ``Class3.1, "bar" (Is there a sign of a bar feature ...?)``."""
+    if tree not in tree_names():
+        return {}
+    questions = load_tree(str(tree)).questions
+    return {one.id: f'{one.id}, "{one.label}" ({question.text})' for question in questions for one in question.answers}
 
 
 def score_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from galaxytree.batch_calls import BatchCaller, UrlItem
+from galaxytree.client_errors import GalaxytreeError
 from galaxytree.score_table import score_rows
 from galaxytree.survey_engine import Asking, Chunk, ModelFacts, Scored
 from galaxytree.uploads import score_images
 
 DEFAULT_CONCURRENCY = 4
 """So many chunks' worth of images are unanswered: enough for a service to have some at hand while others come."""
+
+SAID_AFTER_SECONDS = 3.0
+"""After so long it is said that no service has answered yet."""
 
 STRAGGLING = 8
 """So many times as many chunks may be in flight: an image whose host stalls holds up its chunk, and not the survey."""
@@ -28,18 +32,35 @@ class ServiceEngine:
         Who calls them; it is closed with the engine.
     concurrency : int
         How many chunks' worth of images are unanswered at most.
+    waiting : callable
+        Is told after `SAID_AFTER_SECONDS` if no service has answered yet, and what the trouble is, if that is known.
     """
 
-    def __init__(self, caller: BatchCaller, concurrency: int = DEFAULT_CONCURRENCY) -> None:
+    def __init__(
+        self,
+        caller: BatchCaller,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        waiting: Callable[[GalaxytreeError | None], object] = lambda _: None,
+    ) -> None:
         self._caller = caller
         self._concurrency = concurrency
+        self._waiting = waiting
         self._network = ""
 
     async def model(self) -> ModelFacts:
         """Return which network answers."""
-        facts = ModelFacts.of(await self._caller.model())
+        telling = asyncio.create_task(self._tell())
+        try:
+            facts = ModelFacts.of(await self._caller.model())
+        finally:
+            telling.cancel()
         self._network = facts.network
         return facts
+
+    async def _tell(self) -> None:
+        # It may be starting; but an address may also be mistyped, and nobody is to wait for that unknowingly.
+        await asyncio.sleep(SAID_AFTER_SECONDS)
+        self._waiting(self._caller.calls.trouble)
 
     async def score(self, chunks: Iterator[Chunk], asking: Asking) -> AsyncGenerator[Scored, None]:
         """Score chunks; see `Engine`."""
@@ -96,6 +117,7 @@ class _Flight:
         self._largest = 0
         self._left: dict[asyncio.Task[Scored], int] = {}
         self._news = asyncio.Event()
+        self._failed = False
 
     @property
     def is_empty(self) -> bool:
@@ -107,7 +129,9 @@ class _Flight:
         """Whether another chunk may be begun."""
         unanswered = sum(self._left.values())
         return (
-            unanswered <= (self._concurrency - 1) * self._largest and len(self._left) < STRAGGLING * self._concurrency
+            not self._failed
+            and unanswered <= (self._concurrency - 1) * self._largest
+            and len(self._left) < STRAGGLING * self._concurrency
         )
 
     def add(self, chunk: Chunk, begin: Callable[[Callable[[int], object]], Coroutine[Any, Any, Scored]]) -> None:
@@ -124,13 +148,20 @@ class _Flight:
         task.add_done_callback(lambda _: self._news.set())
 
     async def news(self) -> list[Scored]:
-        """Wait until some images are answered; return the chunks that are done."""
+        """Wait until some images are answered; return the chunks that are done.
+
+        What is done at the moment at which another chunk fails is returned first, and the error raised the next time.
+        """
         await self._news.wait()
         self._news.clear()
         done = [task for task in self._left if task.done()]
-        for task in done:
+        well = [task for task in done if task.exception() is None]
+        if len(well) < len(done):
+            self._failed = True
+            self._news.set()
+        for task in well or done:
             del self._left[task]
-        return [task.result() for task in done]
+        return [task.result() for task in well or done]
 
     async def abandon(self) -> None:
         """Cancel what is in flight."""

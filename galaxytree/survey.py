@@ -14,6 +14,7 @@ from galaxytree.ledger import Ledger, opened
 from galaxytree.stopping import run_stoppable
 from galaxytree.survey_engine import Engine
 from galaxytree.survey_errors import StorageError, SurveyDiffersError
+from galaxytree.survey_found import found_failures
 from galaxytree.survey_output import check_place, failures_of, write_output
 from galaxytree.survey_plan import Plan
 from galaxytree.survey_progress import Progress
@@ -37,6 +38,8 @@ class Summary:
         The first few of these, in words.
     was_done
         Whether there was nothing left to do.
+    has_ledger
+        Whether what failed can be tried again.
     """
 
     output: Path
@@ -44,6 +47,7 @@ class Summary:
     failed: Counter[str]
     failures: list[str]
     was_done: bool = False
+    has_ledger: bool = True
 
     @property
     def ok(self) -> int:
@@ -75,12 +79,10 @@ def conduct(plan: Plan, engine: Callable[[], Engine], progress: Progress) -> Sum
                 return _finished(plan, ledger, [], was_done=True)
             for name in ledger.take_stock():
                 progress.say(f"{ledger.folder / name} is damaged: its rows are scored again")
-        elif plan.call.retry_failed and plan.call.output.exists():
-            msg = (
-                f"{plan.call.output} is there, and no ledger beside it ({plan.call.ledger.name}): it goes when no row "
-                "has failed, and without it nothing can be tried again"
-            )
-            raise SurveyDiffersError(msg)
+        elif plan.call.output.exists():
+            done = _done(plan)
+            if done is not None:
+                return done
         check_place(plan, ledger)
         if not _needs_scoring(plan, ledger):
             plan.table_schema(ledger.begun)
@@ -96,6 +98,20 @@ def conduct(plan: Plan, engine: Callable[[], Engine], progress: Progress) -> Sum
             msg = f"{error}{why}. All rows are scored, and kept: set this right, and the same command writes them"
             raise StorageError(msg) from error
         return _finished(plan, ledger, failures)
+
+
+def _done(plan: Plan) -> Summary | None:
+    """Return what came of a survey of which only the table is left; None if this table isn't known to be of it."""
+    found = None if plan.call.overwrite else found_failures(plan)
+    if found is not None and not (found[0] and plan.call.retry_failed):
+        return Summary(plan.call.output, plan.rows.count, *found, was_done=True, has_ledger=False)
+    if plan.call.retry_failed:
+        msg = (
+            f"{plan.call.output} is there, and no ledger beside it ({plan.call.ledger.name}): it goes when no row has "
+            "failed, and without it nothing can be tried again"
+        )
+        raise SurveyDiffersError(msg)
+    return None
 
 
 def _needs_scoring(plan: Plan, ledger: Ledger) -> bool:

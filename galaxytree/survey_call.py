@@ -1,8 +1,10 @@
 """From the options of ``galaxytree score`` to a survey, and what it would do."""
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from galaxytree.batch_calls import BatchCaller
@@ -15,6 +17,7 @@ from galaxytree.stopping import run_stoppable, stoppable
 from galaxytree.survey import Summary, conduct
 from galaxytree.survey_engine import Engine, ModelFacts
 from galaxytree.survey_errors import EngineMissingError, SurveyError, WrongOptionError
+from galaxytree.survey_place import has_scores
 from galaxytree.survey_plan import Plan, SurveyCall
 from galaxytree.survey_progress import progress_to
 from galaxytree.survey_sources import Unusable, Wanted
@@ -26,6 +29,8 @@ FIRST_REQUESTS = 5
 DRY_PATIENCE_SECONDS = 2.0
 """How long a dry run waits for a service: it has something to show without one."""
 
+_CENTURY_SECONDS = 3e9
+
 _WANTED = ("url_column", "path_column", "survey", "ra_column", "dec_column", "radius_column", "hips")
 _CALL = (
     "catalogue", "output", "where", "limit", "columns", "prefix", "detail", "views", "chunk_rows", "retry_failed",
@@ -35,10 +40,10 @@ _CALL = (
 
 def conducted(given: Mapping[str, Any]) -> Summary:
     """Conduct a survey as the options say; see `galaxytree.survey.conduct`."""
-    engine = _engine(given, given["patience_seconds"])
+    progress = progress_to(seconds=given["progress_seconds"])
+    engine = _engine(given, given["patience_seconds"], progress.say)
     with stoppable():
         plan = _plan(given)
-        progress = progress_to(seconds=given["progress_seconds"])
         if plan.source.warning:
             progress.say(f"Warning: {plan.source.warning}")
         return conduct(plan, engine, progress)
@@ -54,7 +59,7 @@ def dry_run(given: Mapping[str, Any]) -> Iterator[str]:
     chunks = -(-plan.rows.count // call.chunk_rows)
     yield (
         f"{call.catalogue} ({plan.catalogue.format}, {plan.catalogue.rows:,} rows): {plan.rows.count:,} to score, in "
-        f"{chunks:,} chunks of {call.chunk_rows:,}, {given['concurrency']} of them in flight"
+        f"{chunks:,} {'chunk' if chunks == 1 else 'chunks'} of {call.chunk_rows:,}, {given['concurrency']} in flight"
     )
     yield f"The table: {call.output}; the ledger until then: {call.ledger}"
     yield f"Scored by: {', '.join(given['servers']) if given['engine_name'] == 'service' else 'Ray'}"
@@ -65,7 +70,7 @@ def dry_run(given: Mapping[str, Any]) -> Iterator[str]:
     else:
         plan.table_schema(plan.begin(model))
         yield f"Model: {model.name} {model.version}, tree {model.tree}"
-    yield "The first requests:"
+    yield "The first requests (rows are counted from 1):"
     shown = (image for _, table in plan.rows.chunks(call.chunk_rows, source.columns) for image in source.images(table))
     for number, image in enumerate(islice(shown, FIRST_REQUESTS), 1):
         yield f"  row {number}: " + (
@@ -73,13 +78,14 @@ def dry_run(given: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def hint(error: GalaxytreeError) -> str:
-    """Return how to go on after an error that doesn't say so itself."""
+def hint(error: GalaxytreeError, output: Path) -> str:
+    """Return how to go on after an error that doesn't say so itself, where `output` was to be the table."""
     if isinstance(error, UnauthorizedError):
         return " Set --api-key or GALAXYTREE_API_KEY."
     if isinstance(error, SurveyError | CatalogueError | CutoutError | AngleUnitError):
         return ""
-    return f"{'' if str(error).endswith('.') else '.'} What was scored is kept: the same command goes on from there."
+    kept = "What was scored is kept: the same command goes on from there."
+    return f"{'' if str(error).endswith('.') else '.'} {kept if has_scores(output) else 'Nothing was scored.'}"
 
 
 async def _model_of(make: Callable[[], Engine]) -> ModelFacts:
@@ -95,8 +101,10 @@ def _plan(given: Mapping[str, Any]) -> Plan:
     return Plan.of(SurveyCall(wanted=wanted, **{name: given[name] for name in _CALL}))
 
 
-def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], Engine]:
-    """Return what makes the engine; the wrong is said at once."""
+def _engine(
+    given: Mapping[str, Any], patience_seconds: float, say: Callable[[str], object] = lambda _: None
+) -> Callable[[], Engine]:
+    """Return what makes the engine; the wrong is said at once, and what is waited for to `say`."""
     if given["engine_name"] == "ray":
         try:
             ray = import_module("galaxytree.ray_engine")
@@ -105,18 +113,25 @@ def _engine(given: Mapping[str, Any], patience_seconds: float) -> Callable[[], E
             raise EngineMissingError(msg) from error
         return lambda: ray.RayEngine(given["address"])
     try:
-        addresses_of(given["servers"])
+        addresses = addresses_of(given["servers"])
         authorization(given["api_key"])
     except ValueError as error:
         raise WrongOptionError(str(error)) from error
 
     def service() -> Engine:
+        until = datetime.now(UTC).astimezone() + timedelta(seconds=min(patience_seconds, _CENTURY_SECONDS))
+
+        def waiting(trouble: GalaxytreeError | None) -> None:
+            which = ", ".join(addresses)
+            why = f" ({trouble})" if trouble else ""
+            say(f"{which} has not answered yet{why}: it is tried until {until:%Y-%m-%d %H:%M:%S} (--patience-seconds)")
+
         caller = BatchCaller(
             given["servers"],
             api_key=given["api_key"],
             timeout_seconds=given["timeout_seconds"],
             patience_seconds=patience_seconds,
         )
-        return ServiceEngine(caller, given["concurrency"])
+        return ServiceEngine(caller, given["concurrency"], waiting)
 
     return service

@@ -10,6 +10,7 @@ import click
 
 from galaxytree.cli import SOME_FAILED, WrongCallError
 from galaxytree.client import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, GalaxytreeError
+from galaxytree.survey_place import has_scores
 from galaxytree.views import VIEWS
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 )  # fmt: skip
 @_option(
     "--url-column", metavar="NAME",
-    help="Images are at the URLs of this column. [default: url, image_url or cutout_url, if there is one of them]",
+    help="Images are at the URLs of this column. [default: url, image_url or cutout_url, in whatever case, if there is "
+    "one of them]",
 )  # fmt: skip
 @_option("--path-column", metavar="NAME", help="Images are the files of this column, seen from the catalogue's folder.")
 @_option(
@@ -52,16 +54,17 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 @_option(
     "--ra-column",
     metavar="NAME",
-    help="Right ascension (ICRS), for --survey, in degrees if it has no unit. [default: ra]",
+    help="Right ascension (ICRS), for --survey, in degrees if it has no unit. [default: ra, in whatever case]",
 )
 @_option(
     "--dec-column",
     metavar="NAME",
-    help="Declination (ICRS), for --survey, in degrees if it has no unit. [default: dec]",
+    help="Declination (ICRS), for --survey, in degrees if it has no unit. [default: dec, in whatever case]",
 )
 @_option(
     "--radius-column", metavar="NAME",
-    help="Radius that holds 90 % of the light, in arcsec if it has no unit. [default: petroR90_r, if there]",
+    help="Radius that holds 90 % of the light, in arcsec if it has no unit. [default: petroR90_r, in whatever case, if "
+    "there]",
 )  # fmt: skip
 @_option("--hips", metavar="ID", help="Which HiPS, for --survey hips. [default: CDS/P/DSS2/color]")
 @_option("--where", metavar="SQL", help="Only the rows for which this holds, such as 'petroMag_r < 17'. [default: all]")
@@ -113,7 +116,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
     "--chunk-rows", type=_COUNT, default=256, metavar="ROWS", help="How many rows are asked for and kept together."
 )
 @_option("--retry-failed", is_flag=True, help="Try the rows again that failed.")
-@_option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there and not of this survey.")
+@_option("--overwrite", is_flag=True, help="Replace OUTPUT if it is there without its ledger, or not of this survey.")
 @_option(
     "--dry-run",
     is_flag=True,
@@ -143,10 +146,11 @@ def score(**given: Any) -> None:  # noqa: ANN401 (options of every type)
         msg = f"galaxytree score needs packages that are not installed ({error.name or error}): {SURVEY_EXTRA}"
         raise WrongCallError(msg) from error
     except KeyboardInterrupt:
-        msg = "stopped. What was scored is kept beside the output: the same command goes on from there"
+        kept = "What was scored is kept beside the output: the same command goes on from there"
+        msg = f"stopped. {kept if has_scores(given['output']) else 'Nothing was scored'}"
         raise WrongCallError(msg) from None
     except GalaxytreeError as error:
-        msg = f"{error.code}: {error}{survey_call.hint(error)}"
+        msg = f"{error.code}: {error}{survey_call.hint(error, given['output'])}"
         raise WrongCallError(msg) from error
     _tell(summary, as_json=given["as_json"])
 
@@ -168,5 +172,7 @@ def _tell(summary: "Summary", *, as_json: bool) -> None:
         click.echo(f"  {line}", err=True)
     if failed > len(summary.failures):
         click.echo("  ...", err=True)
-    click.echo("The same command with --retry-failed tries these again.", err=True)
+    again = "The same command with --retry-failed tries these again."
+    gone = "Their ledger is gone: to try these again, all rows are to be scored again, with --overwrite."
+    click.echo(f"Rows are counted from 1. {again if summary.has_ledger else gone}", err=True)
     sys.exit(SOME_FAILED)

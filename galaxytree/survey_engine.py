@@ -66,6 +66,7 @@ class ModelFacts:
             uncertainty_95="uncertainty_95" in self.outputs,
             out_of_domain="out_of_domain" in self.outputs,
             full=full,
+            tree=self.tree,
         )
 
 

@@ -26,8 +26,8 @@ def check_place(plan: Plan, ledger: Ledger) -> None:
     output = plan.call.output
     if output.exists() and not plan.call.overwrite and not ledger.owns(output):
         msg = (
-            f"{output} exists already, and is not known to be of this survey: choose another --output, or replace it "
-            "with --overwrite"
+            f"{output} exists already, and neither a ledger nor what it says of itself tells that it is of this "
+            "catalogue and this command: choose another --output, or replace it with --overwrite"
         )
         raise OutputExistsError(msg)
 
@@ -65,7 +65,7 @@ def write_output(plan: Plan, ledger: Ledger) -> list[str]:
     with writing(output, schema, rows=manifest.rows, metadata=_metadata(plan, ledger)) as table:
         for (first, rows), scored in zip(kept, scores, strict=True):
             table.write(pa.Table.from_arrays([*rows.columns, *scored.columns], schema=schema))
-            failures += _failures(scored, first, SHOWN_FAILURES - len(failures))
+            failures += failed_rows(scored, first, SHOWN_FAILURES - len(failures))
     ledger.note_output(output)
     return failures
 
@@ -75,7 +75,7 @@ def failures_of(ledger: Ledger) -> list[str]:
     found: list[str] = []
     for first in ledger.begun.firsts:
         if len(found) < SHOWN_FAILURES and ledger.failed[first]:
-            found += _failures(ledger.read(first), first, SHOWN_FAILURES - len(found))
+            found += failed_rows(ledger.read(first), first, SHOWN_FAILURES - len(found))
     return found
 
 
@@ -84,8 +84,8 @@ def _parts(ledger: Ledger) -> Iterator[pa.Table]:
         yield ledger.read(first)
 
 
-def _failures(scored: pa.Table, first: int, most: int) -> list[str]:
-    """Return at most so many failed rows in words; rows are counted from 1."""
+def failed_rows(scored: pa.Table, first: int, most: int) -> list[str]:
+    """Return at most so many failed rows in words; they are counted from 1, and `first` rows come before these."""
     columns = (scored[name].to_pylist() for name in (STATUS, ERROR_CODE, ERROR_DETAIL))
     rows = zip(count(first + 1), *columns, strict=False)
     return [f"row {number}: {code}: {detail}" for number, status, code, detail in rows if status != OK][:most]
@@ -104,6 +104,15 @@ def _metadata(plan: Plan, ledger: Ledger) -> dict[str, str]:
         "tree": model.tree,
         "views": str(manifest.views),
         "catalogue": plan.catalogue.path.name,
+        **origin(plan),
+    }
+
+
+def origin(plan: Plan) -> dict[str, str]:
+    """Return by what a table tells of which survey it is: the catalogue, the command, and which rows it selects."""
+    selection = plan.rows.selection
+    return {
         "catalogue_sha256": plan.watch.sha256,
         "command": plan.command,
+        **({} if selection is None else {"selection_sha256": selection}),
     }

@@ -15,12 +15,11 @@ from galaxytree.catalogue import Catalogue, format_of, open_catalogue, written_f
 from galaxytree.survey_engine import Detail, ModelFacts
 from galaxytree.survey_errors import NetworkChangedError, SurveyDiffersError, UnfitCatalogueError, WrongOptionError
 from galaxytree.survey_manifest import Manifest, Option
+from galaxytree.survey_place import ledger_of
 from galaxytree.survey_rows import SurveyRows
 from galaxytree.survey_sources import ImageSource, Wanted, image_source
 from galaxytree.survey_watch import Watch
 from galaxytree.views import Views
-
-LEDGER_SUFFIX = ".ledger"
 
 DEFAULT_CHUNK_ROWS = 256
 """How many rows are asked for, kept and tried again together."""
@@ -68,7 +67,7 @@ class SurveyCall:
     @property
     def ledger(self) -> Path:
         """The folder of the ledger."""
-        return self.output.with_name(self.output.name + LEDGER_SUFFIX)
+        return ledger_of(self.output)
 
 
 @dataclass(frozen=True)
@@ -193,11 +192,13 @@ class Plan:
 
     def _compare(self, begun: Mapping[str, Option], now: Mapping[str, Option], who: str) -> None:
         differing = [
-            f"{key} {begun.get(key)!r}, {who} {value!r}" for key, value in now.items() if begun.get(key) != value
+            f"{_given(key, begun.get(key))}, {who} {'none' if value is None else repr(value)}"
+            for key, value in now.items()
+            if begun.get(key) != value
         ]
         if differing:
             msg = (
-                f"{self.call.ledger} is of another survey; it was begun with {'; with '.join(differing)}. Go on as it "
+                f"{self.call.ledger} is of another survey; it was begun {'; '.join(differing)}. Go on as it "
                 f"was begun, choose another --output, or remove that folder to begin anew"
             )
             raise SurveyDiffersError(msg)
@@ -239,6 +240,10 @@ class Plan:
 
 def _listed(catalogue: Catalogue) -> str:
     return ", ".join(catalogue.schema.names)
+
+
+def _given(key: str, value: Option) -> str:
+    return f"without {key}" if value is None else f"with {key} {value!r}"
 
 
 def _in_words(model: ModelFacts) -> dict[str, Option]:

@@ -41,20 +41,20 @@ async def score(plan: Plan, ledger: Ledger, engine: Engine, progress: Progress) 
                 async for scored in answers:
                     plan.check_network(ledger.begun, scored.network)
                     table = work.complete(scored)
-                    before = work.failed(scored.first)
+                    part = work.due(scored.first)
                     await loop.run_in_executor(disk, ledger.write, scored.first, table, scored.network)
-                    work.settled.append((scored.first, before))
-                    _show(work, ledger, progress)
-        _show(work, ledger, progress)
+                    work.settled.append(part)
+                    _show(work, progress)
+        _show(work, progress)
     finally:
         ticking.cancel()
         progress.end()
 
 
-def _show(work: "_Work", ledger: Ledger, progress: Progress) -> None:
+def _show(work: "_Work", progress: Progress) -> None:
     while work.settled:
-        first, before = work.settled.popleft()
-        progress.advance(ledger.begun.rows_of(first), work.failed(first) - before)
+        part = work.settled.popleft()
+        progress.advance(part.rows, work.failed(part.first) - part.failed)
 
 
 async def _tick(progress: Progress) -> None:
@@ -79,6 +79,25 @@ class _Rest:
     places: list[int]
 
 
+@dataclass(frozen=True)
+class _Due:
+    """A part that is to be asked for, as it was before.
+
+    Attributes
+    ----------
+    first
+        Its first row.
+    rows
+        How many of its rows are to be asked for.
+    failed
+        How many of its rows had failed.
+    """
+
+    first: int
+    rows: int
+    failed: int
+
+
 class _Work:
     """What is to be asked of the engine, and the parts that its answers complete.
 
@@ -87,8 +106,8 @@ class _Work:
     done
         How many rows were done before.
     settled
-        Parts that are done and not yet shown: their first rows, and how many of their rows had failed before. The
-        thread that reads the catalogue puts some here, hence a deque.
+        Parts that are done and not yet shown, as they were before. The thread that reads the catalogue puts some here,
+        hence a deque.
     """
 
     def __init__(self, plan: Plan, ledger: Ledger) -> None:
@@ -101,8 +120,8 @@ class _Work:
             if first not in ledger.failed or (plan.call.retry_failed and ledger.failed[first])
         }
         self._rests: dict[int, _Rest] = {}
-        self.done = sum(manifest.rows_of(first) for first in ledger.failed if first not in self._due)
-        self.settled: deque[tuple[int, int]] = deque()
+        self.done = manifest.rows - sum(self.due(first).rows for first in self._due)
+        self.settled: deque[_Due] = deque()
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield what is to be asked for, as the catalogue is read."""
@@ -123,10 +142,15 @@ class _Work:
                 self._rests[first] = _Rest(before, places)
                 yield Chunk(first, [str(images[place]) for place in places])
                 continue
-            already = self.failed(first)
+            part = self.due(first)
             if first not in self._ledger.failed:
                 self._ledger.write(first, before, manifest.model.network)
-            self.settled.append((first, already))
+            self.settled.append(part)
+
+    def due(self, first: int) -> _Due:
+        """Return what is to be asked for of a part: all of it, or what failed."""
+        failed = self.failed(first)
+        return _Due(first, failed if first in self._ledger.failed else self._ledger.begun.rows_of(first), failed)
 
     def failed(self, first: int) -> int:
         """Return how many rows of a part are known to have failed."""

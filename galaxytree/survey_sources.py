@@ -14,10 +14,10 @@ from galaxytree.cutouts import DEFAULT_HIPS, NO_RADIUS_WARNING, SURVEYS, arcseco
 from galaxytree.survey_errors import UnfitCatalogueError
 
 URL_COLUMNS = ("url", "image_url", "cutout_url")
-"""Columns that are taken for URLs where nobody says which."""
+"""Columns that are taken for URLs where nobody says which; if there is none so written, in other capitals."""
 
 RA, DEC, RADIUS = "ra", "dec", "petroR90_r"
-"""Columns that are taken for positions (degrees, J2000) and radii (arcsec) where nobody says which."""
+"""Columns that are taken for positions (degrees, J2000) and radii (arcsec) where nobody says which; likewise."""
 
 HIPS = "hips"
 """The survey that is any HiPS."""
@@ -205,7 +205,7 @@ def image_source(schema: pa.Schema, folder: Path, wanted: Wanted) -> ImageSource
         return _cut_outs(schema, wanted, wanted.survey)
     if wanted.url_column is not None:
         return UrlColumn(_text(schema, wanted.url_column, "--url-column"))
-    found = [name for name in URL_COLUMNS if name in schema.names]
+    found = [name for name in (_usual(schema, name) for name in URL_COLUMNS) if name in schema.names]
     if len(found) != 1:
         seen = f"has the columns {' and '.join(found)}" if found else f"has no column {', '.join(URL_COLUMNS)}"
         msg = (
@@ -218,12 +218,12 @@ def image_source(schema: pa.Schema, folder: Path, wanted: Wanted) -> ImageSource
 
 def _cut_outs(schema: pa.Schema, wanted: Wanted, survey: str) -> CutOuts:
     columns = [
-        _numbers(schema, wanted.ra_column or RA, "--ra-column"),
-        _numbers(schema, wanted.dec_column or DEC, "--dec-column"),
+        _numbers(schema, wanted.ra_column or _usual(schema, RA), "--ra-column"),
+        _numbers(schema, wanted.dec_column or _usual(schema, DEC), "--dec-column"),
     ]
     factors = {name: degrees_in(_unit(schema, name), name) for name in columns}
-    radius = wanted.radius_column or (RADIUS if RADIUS in schema.names else None)
-    if radius is not None:
+    radius = wanted.radius_column or _usual(schema, RADIUS)
+    if wanted.radius_column or radius in schema.names:
         _numbers(schema, radius, "--radius-column")
         columns.append(radius)
         factors[radius] = arcseconds_in(_unit(schema, radius), radius)
@@ -231,6 +231,12 @@ def _cut_outs(schema: pa.Schema, wanted: Wanted, survey: str) -> CutOuts:
         msg = f"the columns of positions and radii are different ones; these are {', '.join(columns)}"
         raise UnfitCatalogueError(msg)
     return CutOuts(survey, wanted.hips or DEFAULT_HIPS, factors)
+
+
+def _usual(schema: pa.Schema, name: str) -> str:
+    """Return the column of a name, or if there is none the only one that differs in capitals; else the name."""
+    alike = [each for each in schema.names if each.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else name
 
 
 def _unit(schema: pa.Schema, name: str) -> str | None:

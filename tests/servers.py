@@ -33,7 +33,7 @@ from app.starting import Start
 from app.worker import Load
 from galaxytree.predictions import Predictions
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def environment(**settings: str) -> dict[str, str]:

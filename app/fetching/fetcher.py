@@ -177,7 +177,8 @@ class Fetcher:
         """Ask, and go where redirects lead."""
         hidden = False
         try:
-            for _ in range(MOST_REDIRECTS + 1):
+            for hop in range(MOST_REDIRECTS + 1):
+                self._check(url.origin, own=hop == 0)
                 answer, public = await self._hop(url, whole)
                 if answer.status == HTTPStatus.OK:
                     return answer.body
@@ -200,7 +201,6 @@ class Fetcher:
     async def _hop(self, url: Url, whole: _Whole) -> tuple[Answer, bool]:
         """Ask one host, in turn; return its answer, and whether it is a public one."""
         origin = url.origin
-        self._check(origin)
         host = origin.host
         since = self._clock()
         if not self._turns.take_now(host):
@@ -227,14 +227,16 @@ class Fetcher:
         finally:
             self._pool.keep(connection)
 
-    def _check(self, origin: Origin) -> None:
+    def _check(self, origin: Origin, *, own: bool) -> None:
+        """Raise UrlForbiddenError if a host isn't listed; it is named if it stood in the URL that was given."""
         address = origin.address
         if address is None:
             allowed = self._rules.lets_name(origin.host, origin.port)
         else:
             allowed = self._rules.lets_literal(address, origin.port)
         if not allowed:
-            msg = "The URL is not fetched: its host and port are not among those listed (GALAXYTREE_FETCH_HOSTS)."
+            which = f"{origin.authority} is" if own else "it leads to a host and port that are"
+            msg = f"The URL is not fetched: {which} not among what the service's GALAXYTREE_FETCH_HOSTS lists."
             raise UrlForbiddenError(msg)
 
 

@@ -124,7 +124,10 @@ class Pool:
         allowed = [each for each in found if each and self._connecting.rules.lets_connect(each, origin.port)]
         if len(allowed) < len(found):
             # The same for whatever else it is: nobody learns from here where a name leads inside.
-            msg = "The URL is not fetched: it leads to an address that is not public."
+            msg = (
+                "The URL is not fetched: it leads to an address that is neither public nor among what the service's "
+                "GALAXYTREE_FETCH_HOSTS lists."
+            )
             raise UrlForbiddenError(msg)
         return allowed
 

@@ -121,7 +121,9 @@ def _why(error: Exception, ragged: list[Any]) -> str:
     if ragged:
         row = ragged[0]
         found, wanted = row.actual_columns, row.expected_columns
-        return f"row {row.number} (the line of names is row 1) has {found} values, not {wanted}: {row.text[:80]!r}"
+        # pyarrow counts the line of names too.
+        which = f"row {row.number - 1} (counted from 1, after the line of names)"
+        return f"{which} has {found} values, not {wanted}: {row.text[:80]!r}"
     said = str(error)
     if "UTF8" in said:
         return "it isn't in UTF-8"

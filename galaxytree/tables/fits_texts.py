@@ -19,6 +19,9 @@ OF_THE_FORMAT = re.compile(
 )
 LONGEST_NAME = 60
 
+TABLE_NAME = "GALAXYTREE"
+"""What a table is called (EXTNAME) that says no name of itself; nobody is told of it who reads the table."""
+
 
 class Cards:
     """Puts texts into the header of a table that is being written.
@@ -58,7 +61,8 @@ class Cards:
             self._header[f"GTTEXT{self._wholes}"] = f"{keyword}={_escaped(text)}"
 
     def table(self, metadata: Mapping[str, str]) -> None:
-        """Put what the table says of itself."""
+        """Put what the table says of itself, and a name of it."""
+        self._header["EXTNAME"] = TABLE_NAME
         for name, text in metadata.items():
             if name in {"COMMENT", "HISTORY"} and all(PLAIN.fullmatch(line) for line in text.split("\n")):
                 for line in text.split("\n"):
@@ -120,6 +124,8 @@ def texts_of(header: Any) -> tuple[dict[str, str], dict[str, str]]:  # noqa: ANN
         which, _, said = cards[keyword].partition("=")
         cards[which] = _whole(said)
     table = {name: text for name, text in cards.items() if not OF_THE_FORMAT.fullmatch(name)}
+    if table.get("EXTNAME") == TABLE_NAME:
+        del table["EXTNAME"]
     for keyword in ("COMMENT", "HISTORY"):
         if keyword in header:
             table[keyword] = "\n".join(str(line) for line in header[keyword])

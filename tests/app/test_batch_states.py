@@ -114,7 +114,7 @@ def test_a_slow_host_takes_no_room_from_others(model_folder: Path, images: Image
 
 
 def test_of_large_images_fewer_are_fetched_at_a_time(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    large, fetching = bytes(4 * 1024 * 1024), 0
+    large, fetching, crowd = bytes(4 * 1024 * 1024), 0, asyncio.Event()
     beside: list[int] = []
 
     async def fetch(_self: Fetcher, _url: str, room: Room) -> bytes:
@@ -122,6 +122,10 @@ def test_of_large_images_fewer_are_fetched_at_a_time(model_folder: Path, monkeyp
         await room.hold()
         fetching += 1
         beside.append(fetching)
+        if fetching == 12:
+            crowd.set()
+        # The first ones are there together, however slowly they come.
+        await crowd.wait()
         await asyncio.sleep(0.005)
         fetching -= 1
         return large
@@ -230,7 +234,7 @@ def body(data: bytes, *, more: bool) -> Message:
 
 
 def test_a_server_without_extensions_breaks_off_by_itself(model_folder: Path) -> None:
-    with threaded(settings(model_folder, body_timeout_seconds=0.3)) as one:
+    with threaded(settings(model_folder, body_timeout_seconds=1.0)) as one:
         said = Said(body(lines(["x"]), more=True))
         said.serve(one)
     assert [each["type"] for each in said.sent] == ["http.response.start", "http.response.body"]

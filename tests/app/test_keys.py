@@ -78,7 +78,10 @@ def test_nobody_else_is_let_in(guarded: Threaded, headers: dict[str, str]) -> No
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/decision-tree", "/model", "/docs"])
+OPEN = ("/health/live", "/health/ready", "/decision-tree", "/model", "/docs")
+
+
+@pytest.mark.parametrize("path", [*OPEN, "/", "/page/main.js", "/cutout?ra=1&dec=2"])
 def test_the_rest_is_public(guarded: Threaded, path: str) -> None:
     assert httpx.get(guarded.url + path).is_success
 

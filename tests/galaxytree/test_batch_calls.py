@@ -424,11 +424,11 @@ def test_work_is_spread_and_one_that_goes_costs_nothing() -> None:
 
 def test_connections_are_bounded_and_waiting_for_one_is_no_failure() -> None:
     def slow(asked: Asked) -> None:
-        time.sleep(0.05)
+        time.sleep(0.2)
         well(asked)
 
     async def call(url: str) -> list[BatchAnswer]:
-        caller = BatchCaller(url, timeout_seconds=0.5, patience_seconds=0, connections=2)
+        caller = BatchCaller(url, timeout_seconds=2.0, patience_seconds=0, connections=2)
         try:
             return await asyncio.gather(*(caller.score(URLS) for _ in range(30)))
         finally:

@@ -87,8 +87,8 @@ def test_columns_without_a_name_get_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("a,b\n1,2\n3\n", "row 3 (the line of names is row 1) has 1 values, not 2: '3'"),
-        ("a,b\n1,2\n3,4,5\n", "row 3 (the line of names is row 1) has 3 values, not 2: '3,4,5'"),
+        ("a,b\n1,2\n3\n", "row 2 (counted from 1, after the line of names) has 1 values, not 2: '3'"),
+        ("a,b\n1,2\n3,4,5\n", "row 2 (counted from 1, after the line of names) has 3 values, not 2: '3,4,5'"),
         ("a,b,a\n1,2,3\n", "two columns have the name 'a'"),
         (b"a,b\n1,Gr\xf6\xdfe\n", "UTF-8"),
         ('a,b\n1,"never closed' + "x" * (3 << 20), "quotation mark"),

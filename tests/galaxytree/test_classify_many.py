@@ -65,7 +65,7 @@ def test_all_kinds_through_a_real_service(model_folder: Path, tmp_path: Path) ->
         ]  # fmt: skip
         assert [result.index for result in results] == list(range(len(given)))
         assert all(result.item is each for result, each in zip(results, given, strict=True))
-        assert str(results[5].error) == "No such file or directory"
+        assert str(results[5].error) == f"{given[5]}: No such file or directory"
         assert isinstance(results[5].error.__cause__, FileNotFoundError)  # type: ignore[union-attr]
         for result in results:
             if result.ok:

@@ -50,6 +50,10 @@ ROWS_A_CHUNK = 8
 CHUNKS = 24
 ROWS = ROWS_A_CHUNK * CHUNKS
 HELD = range(80, 160)
+
+RAY_SECONDS = 300.0
+"""Patience with Ray, which starts many processes, perhaps on a busy machine."""
+
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 # A dead node is noticed sooner than Ray has it.
@@ -110,7 +114,7 @@ def settings(models: dict[str, Path], images: ImageHost, monkeypatch: pytest.Mon
     """Set what the nodes, and a service, are to run."""
     found = {"model": str(models["tiny"]), "fetch_hosts": images.hosts, "device": "cpu", "fetch_tries": "1"}
     # What is held back is waited for.
-    found |= {"fetch_first_byte_timeout_seconds": "60", "fetch_timeout_seconds": "60"}
+    found |= {"fetch_first_byte_timeout_seconds": "600", "fetch_timeout_seconds": "600"}
     for name, value in found.items():
         monkeypatch.setenv(f"GALAXYTREE_{name.upper()}", value)
     monkeypatch.setattr(ray_engine, "the_scorer", new_scorer)
@@ -146,7 +150,7 @@ def on_ray(catalogue: Path, output: Path, *words: str, **settings: str) -> subpr
 def told(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Return how a process ended, and what it said."""
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=RAY_SECONDS)
     finally:
         process.kill()
     return process.returncode, out, err
@@ -173,7 +177,7 @@ def test_stopped_and_gone_on_with(
     images.hold()
     images.asked.clear()
     process = on_ray(catalogue, out, *words, "--address", nodes.address, **settings)
-    wait_for(lambda: process.poll() is not None or len(parts_of(out)) >= 10, "the chunks before those held back")
+    wait_for(lambda: process.poll() is not None or len(parts_of(out)) >= 10, "some chunks", RAY_SECONDS)
     process.send_signal(signal.SIGINT)
     code, stdout, stderr = told(process)
     assert (code, stdout) == (2, ""), stderr
@@ -235,12 +239,12 @@ def test_stopped_while_the_cluster_has_no_room(nodes: Nodes, images: ImageHost, 
             taken.extend(Other.remote() for _ in range(2))
             await asyncio.gather(*(one.is_here.remote() for one in taken))
             task = asyncio.create_task(everything(engine, [Chunk(0, [f"{images.url}/galaxy/1"])], asking))
-            await asyncio.to_thread(wait_for, executing, "Ray Data to look for room")
+            await asyncio.to_thread(wait_for, executing, "Ray Data to look for room", RAY_SECONDS)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             # What still ran without its cluster would join another, or end the process.
-            await asyncio.to_thread(wait_for, lambda: not executing(), "Ray Data to end")
+            await asyncio.to_thread(wait_for, lambda: not executing(), "Ray Data to end", RAY_SECONDS)
         finally:
             await engine.aclose()
 
@@ -281,7 +285,9 @@ def test_a_node_that_dies_costs_no_row(
                     found[scored.first] = scored
                     if len(found) == 5:
                         # Both nodes are at something that doesn't come before one of them is dead.
-                        await asyncio.to_thread(wait_for, lambda: _at_work(images) >= 2, "both nodes to be at work")
+                        await asyncio.to_thread(
+                            wait_for, lambda: _at_work(images) >= 2, "both nodes at work", RAY_SECONDS
+                        )
                         await asyncio.to_thread(nodes.cluster.remove_node, nodes.second, allow_graceful=False)
                         images.let_go()
             return facts
@@ -295,7 +301,7 @@ def test_a_node_that_dies_costs_no_row(
     assert {one.network for one in found.values()} == {facts.network}
     table = pa.concat_tables([found[first].table for first in sorted(found)])
     assert httpx.get(f"{service.url}/model").json()["network_sha256"] == facts.network
-    answer = httpx.post(f"{service.url}/classify/batch?detail=scores", json={"urls": urls}, timeout=60)
+    answer = httpx.post(f"{service.url}/classify/batch?detail=scores", json={"urls": urls}, timeout=RAY_SECONDS)
     expected = score_rows(answer.json()["results"], facts.schema(full=False))
     assert table.schema == expected.schema
     for name in ("status", "error_code", "error_detail"):

@@ -173,7 +173,9 @@ def test_a_file_that_is_too_large(tmp_path: Path, scorer: in_process.Scores) -> 
         file.truncate(MAX_FILE_BYTES + 1)
     frame = score_frame(pd.DataFrame({"file": [str(path), "a\0b"]}), path_column="file")
     assert codes(frame) == ["payload_too_large", "unreadable_file"]
-    assert scorer.rows([read_image(path)])[0]["error"]["detail"].startswith("The file has more than 67,108,864 bytes")
+    assert scorer.rows([read_image(path)])[0]["error"]["detail"].startswith(
+        f"The file {path.name} has more than 67,108,864 bytes"
+    )
 
 
 def test_dask_maps_over_the_parts_of_a_catalogue(files: pd.DataFrame, way: dict[str, Any]) -> None:

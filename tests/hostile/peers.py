@@ -13,7 +13,7 @@ class Peer:
     """One raw connection to a service."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
 
     def say(self, data: bytes) -> None:
         """Send bytes."""

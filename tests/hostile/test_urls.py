@@ -25,6 +25,7 @@ from tests.hostile.hosts import (
     redirecting,
     run,
     saying,
+    until,
     whole,
     with_image,
     with_status,
@@ -34,7 +35,10 @@ from tests.hostile.names import name_server
 INSIDE = "127.0.0.3"
 """Where nobody may get to."""
 
-NOT_PUBLIC = "The URL is not fetched: it leads to an address that is not public."
+NOT_PUBLIC = (
+    "The URL is not fetched: it leads to an address that is neither public nor among what the service's "
+    "GALAXYTREE_FETCH_HOSTS lists."
+)
 LOOPBACKS = [
     "http://127.0.0.3:{port}/",
     "http://127.0.0.3.:{port}/",
@@ -369,7 +373,7 @@ def test_a_body_that_is_longer_than_its_length_says_is_cut_and_spoils_only_its_c
     async def test() -> None:
         async with host(one_after_the_other(long, with_image())) as one, fetching(one.entry) as fetcher:
             assert await outcome(fetcher, one.url()) == IMAGE
-            await asyncio.sleep(2 * pause)
+            await until(lambda: one.open == 0)
             assert await outcome(fetcher, one.url()) == IMAGE
             assert [visit.connection for visit in one.visits] == [1, 2]
 
@@ -393,10 +397,10 @@ async def interim_for_ever_slowly(visit: Visit) -> None:
 @pytest.mark.parametrize("answer", [byte_by_byte, head_byte_by_byte, interim_for_ever_slowly])
 def test_a_host_that_trickles_is_left_when_the_time_is_over(answer: Answer) -> None:
     async def test() -> None:
-        async with host(answer) as one, fetching(one.entry, fetch_timeout_seconds=0.5) as fetcher:
+        async with host(answer) as one, fetching(one.entry, fetch_timeout_seconds=1.5) as fetcher:
             error = await outcome(fetcher, one.url())
             assert isinstance(error, FetchTimeoutError)
-            assert error.detail == "The image was not there after 0.5 s."
+            assert error.detail == "The image was not there after 1.5 s."
             assert len(one.visits) == 1
 
     run(test())
@@ -603,7 +607,20 @@ def test_what_is_not_listed_is_not_looked_up(url: str) -> None:
         ):
             error = await outcome(fetcher, url)
             assert isinstance(error, UrlForbiddenError)
-            assert "GALAXYTREE_FETCH_HOSTS" in error.detail
+            named = url.removeprefix("http://").removesuffix("/")
+            assert error.detail == (
+                f"The URL is not fetched: {named} is not among what the service's GALAXYTREE_FETCH_HOSTS lists."
+            )
             assert names.asked == []
+
+    run(test())
+
+
+def test_a_host_that_is_not_listed_is_not_named_where_a_redirect_leads_there() -> None:
+    async def test() -> None:
+        async with host(redirecting("http://inside.example/")) as one, fetching(one.entry) as fetcher:
+            error = await outcome(fetcher, one.url())
+            assert isinstance(error, UrlForbiddenError)
+            assert "inside" not in error.detail
 
     run(test())

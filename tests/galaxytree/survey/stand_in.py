@@ -116,7 +116,7 @@ def _app(state: StandIn) -> Starlette:  # noqa: C901 (one service, all of its ma
         return JSONResponse(state.model())
 
     async def batch(request: Request) -> Response:
-        number, query = len(state.calls), dict(request.query_params)
+        query = dict(request.query_params)
         if state.api_key and request.headers.get("Authorization") != f"Bearer {state.api_key}":
             problem = {**PROBLEM, "status": 401, "code": "unauthorized", "detail": "A key is needed."}
             return JSONResponse(problem, 401, media_type="application/problem+json")
@@ -129,6 +129,8 @@ def _app(state: StandIn) -> Starlette:  # noqa: C901 (one service, all of its ma
         else:
             lines = (await request.body()).splitlines()
             items = [(one, one) for one in (json.loads(line)["url"] for line in lines if line)]
+        # Now, when it is counted: others may have come while its body did.
+        number = len(state.calls)
         state.calls.append((len(items), query))
         full = query.get("detail") == "full"
 

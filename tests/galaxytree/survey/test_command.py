@@ -1,6 +1,8 @@
 """``galaxytree score`` as a command: what it needs, and what it says of itself."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from galaxytree.cli import main
-from tests.galaxytree.survey.calls import score
+from tests.galaxytree.survey.calls import score, scoring
 from tests.galaxytree.survey.stand_in import StandIn
-from tests.servers import galaxytree
+from tests.servers import PATIENCE_SECONDS, galaxytree
 
 BLOCKING = """
 import sys
@@ -108,3 +110,37 @@ def test_a_service_that_is_none(catalogue: Path, tmp_path: Path, stand_in: Stand
     assert ended.exit_code == 2
     assert "unexpected_answer: GET /model doesn't say 'network_sha256'" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["galaxies.parquet"]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://nobody.invalid:8000"])
+def test_a_service_that_is_not_there_is_told_of_long_before_it_is_given_up(
+    catalogue: Path, tmp_path: Path, address: str
+) -> None:
+    with scoring(catalogue, tmp_path / "out.parquet", server=address) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert re.fullmatch(
+            rf"{address} has not answered yet.*: it is tried until \S+ \d\d:\d\d:\d\d \(--patience-seconds\)\n", said
+        )
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=PATIENCE_SECONDS)
+    # Nothing was scored, and so nothing is kept.
+    assert (process.returncode, rest) == (2, "Error: stopped. Nothing was scored\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["galaxies.parquet"]
+
+
+def test_a_service_that_is_given_up_before_anything_was_scored(catalogue: Path, tmp_path: Path) -> None:
+    ended = score(catalogue, tmp_path / "out.parquet", "--patience-seconds", "0.1", server="http://127.0.0.1:9")
+    assert ended.exit_code == 2
+    assert "Error: unreachable: http://127.0.0.1:9 doesn't answer" in ended.stderr
+    assert ended.stderr.endswith("`galaxytree serve` starts a service. Nothing was scored.\n")
+
+
+def test_a_service_that_is_still_starting_is_waited_for(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("galaxytree.service_engine.SAID_AFTER_SECONDS", 0.0)
+    ended = score(catalogue, tmp_path / "out.parquet", server=stand_in.url)
+    assert ended.exit_code == 0
+    assert ended.stderr.startswith(f"{stand_in.url} has not answered yet: it is tried until ")

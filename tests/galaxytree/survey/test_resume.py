@@ -87,7 +87,8 @@ def test_killed_while_what_failed_is_tried_again(
     assert score(catalogue, out, *CHUNKS, "--retry-failed", server=stand_in.url).exit_code == 0
     assert out.read_bytes() == undisturbed
     assert {stand_in.asked[one] for one in scored} == {2}
-    assert stand_in.asked.total() <= 200 + IN_FLIGHT
+    # Those that were answered, and not kept yet, are as many as those that were not answered.
+    assert stand_in.asked.total() <= 200 + 2 * IN_FLIGHT
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -142,7 +143,7 @@ def test_a_full_disk(stand_in: StandIn, catalogue: Path, tmp_path: Path, undistu
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
     assert "storage_failed: " in said
-    assert "File too large. What was scored is kept: set this right, for instance by making room, and give the" in said
+    assert "File too large. Set this right, for instance by making room, and give the same command again" in said
     assert sorted(path.name for path in ledger_of(out).iterdir()) == ["lock", "manifest.json"]
     with scoring(catalogue, out, *CHUNKS, server=stand_in.url, preexec_fn=no_table) as process:
         _, said = process.communicate(timeout=PATIENCE_SECONDS)
@@ -224,10 +225,10 @@ def test_a_ledger_that_cannot_be_read_now_is_left_as_it_is(stand_in: StandIn, ca
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--where", "mag > 1"], "--where None, this call has 'mag > 1'"),
-        (["--limit", "50"], "--limit None, this call has 50"),
+        (["--where", "mag > 1"], "it was begun without --where, this call has 'mag > 1'"),
+        (["--limit", "50"], "it was begun without --limit, this call has 50"),
         (["--detail", "full"], "--detail 'scores', this call has 'full'"),
-        (["--views", "8"], "--views None, this call has 8"),
+        (["--views", "8"], "it was begun without --views, this call has 8"),
         (["--prefix", "gz_"], "--prefix '', this call has 'gz_'"),
         (["--columns", "mag"], "--columns ['objid', 'url', 'mag'], this call has ['mag']"),
         (["--chunk-rows", "6"], "--chunk-rows 5, this call has 6"),
@@ -248,6 +249,15 @@ def test_another_survey_is_refused(
     assert said in ended.stderr
     assert {path.name: path.read_bytes() for path in ledger_of(out).iterdir()} == before
     assert len(stand_in.calls) == calls
+
+
+def test_a_survey_that_was_begun_with_more_is_refused(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    stand_in.failing = {"g0009"}
+    words = ["--views", "8", "--limit", "10"]
+    assert score(catalogue, out, *CHUNKS, *words, server=stand_in.url).exit_code == 1
+    ended = score(catalogue, out, *CHUNKS, server=stand_in.url)
+    assert "it was begun with --limit 10, this call has none; with --views 8, this call has none. Go" in ended.stderr
 
 
 def test_another_catalogue_is_refused(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
@@ -284,7 +294,8 @@ def test_a_network_that_changes_on_the_way_is_not_mixed_in(
         ended.stderr
     )
     assert not out.exists()
-    assert 4 <= len(parts_of(out)) <= 6
+    # The other network's answer may come before what was asked earlier is kept.
+    assert 2 <= len(parts_of(out)) <= 6
     stand_in.changes_after = None
     assert score(catalogue, out, *CHUNKS, server=stand_in.url).exit_code == 0
     assert out.read_bytes() == undisturbed

@@ -1,12 +1,15 @@
 """``galaxytree score`` from a catalogue to a table, against a stand-in for a service."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
+from galaxytree.catalogue import open_catalogue
 from tests.galaxytree.survey.calls import ledger_of, read, score, url, write_catalogue
 from tests.galaxytree.survey.stand_in import COLUMNS, StandIn, scores_of
 
@@ -55,7 +58,7 @@ def test_failed_rows_are_rows_and_are_listed(stand_in: StandIn, catalogue: Path,
     assert "100 rows, 97 with scores, 3 failed" in ended.stdout
     assert "  1 g0007\n" in ended.stderr
     assert "  row 8: g0007: g0007, it seems.\n  row 43: g0042: g0042, it seems." in ended.stderr
-    assert "--retry-failed" in ended.stderr
+    assert ended.stderr.endswith("Rows are counted from 1. The same command with --retry-failed tries these again.\n")
     table = read(out)
     rows = table.to_pylist()
     assert [number for number, row in enumerate(rows) if row["status"] == "error"] == [7, 42, 43]
@@ -91,12 +94,58 @@ def test_retrying_asks_for_just_those_that_failed(stand_in: StandIn, catalogue: 
     assert not ledger_of(out).exists()
 
 
-def test_nothing_left_to_retry(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.parquet"
-    assert score(catalogue, out, "--retry-failed", server=stand_in.url).exit_code == 0
-    ended = score(catalogue, out, "--retry-failed", server=stand_in.url)
-    assert ended.exit_code == 2
-    assert "no ledger beside it (out.parquet.ledger)" in ended.stderr
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.fits", "out.vot"])
+@pytest.mark.parametrize("words", [[], ["--where", "mag < 5 or mag > '7'", "--prefix", "gz_", "--columns", "mag"]])
+def test_what_went_well_was_done_already_when_it_is_called_again(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path, name: str, words: list[str]
+) -> None:
+    out = tmp_path / name
+    rows = 79 if words else 100
+    assert score(catalogue, out, *words, server=stand_in.url).exit_code == 0
+    was = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    # Nobody needs to answer for that, and nothing is left that could be tried again.
+    for more in ([], ["--retry-failed"], ["--concurrency", "1", "--chunk-rows", "7"]):
+        ended = score(catalogue, out, *words, *more, server="http://127.0.0.1:9")
+        assert (ended.exit_code, ended.stderr) == (0, "")
+        assert ended.stdout == f"{out} was done already: {rows} rows, {rows} with scores, 0 failed\n"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == was
+    assert set(stand_in.asked.values()) == {1}
+
+
+def test_what_went_well_is_another_surveys_for_another_command_or_catalogue(
+    stand_in: StandIn, catalogue: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    assert score(catalogue, out, server=stand_in.url).exit_code == 0
+    was = out.read_bytes()
+    others = [["--views", "8"], ["--limit", "100"], ["--detail", "full"], ["--where", "mag >= 0"], ["--prefix", "gz_"]]
+    for words in others:
+        ended = score(catalogue, out, *words, server=stand_in.url)
+        assert (ended.exit_code, "Error: output_exists: " in ended.stderr) == (2, True), words
+    assert "neither a ledger nor what it says of itself tells that it is of this catalogue and this" in ended.stderr
+    # What a CSV file says of itself stands beside it.
+    (tmp_path / "out.csv-metadata.json").unlink()
+    assert "output_exists: " in score(catalogue, out, server=stand_in.url).stderr
+    assert "no ledger beside it (out.csv.ledger)" in score(catalogue, out, "--retry-failed", server=stand_in.url).stderr
+    assert out.read_bytes() == was
+    assert set(stand_in.asked.values()) == {1}
+    assert score(catalogue, out, "--overwrite", server=stand_in.url).exit_code == 0
+    assert set(stand_in.asked.values()) == {2}
+    write_catalogue(catalogue, 100, mag=[0.0] * 100)
+    assert "output_exists: " in score(catalogue, out, server=stand_in.url).stderr
+
+
+def test_a_table_with_failed_rows_whose_ledger_is_gone(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.fits"
+    stand_in.failing = {"g0007", "g0042"}
+    assert score(catalogue, out, server=stand_in.url).exit_code == 1
+    shutil.rmtree(ledger_of(out))
+    ended = score(catalogue, out, server=stand_in.url)
+    assert ended.exit_code == 1
+    assert "was done already: 100 rows, 98 with scores, 2 failed" in ended.stdout
+    assert "  row 8: g0007: g0007, it seems.\n  row 43: g0042: g0042, it seems.\n" in ended.stderr
+    assert "Rows are counted from 1. Their ledger is gone" in ended.stderr
+    assert "no ledger beside it" in score(catalogue, out, "--retry-failed", server=stand_in.url).stderr
     assert set(stand_in.asked.values()) == {1}
 
 
@@ -268,6 +317,7 @@ def test_a_key_is_needed(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> 
 
 def test_other_formats(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> None:
     stand_in.failing = {"g0007"}
+    spoken = {}
     for name in ("out.csv", "out.fits", "out.vot"):
         ended = score(catalogue, tmp_path / name, server=stand_in.url)
         assert ended.exit_code == 1, ended.output
@@ -276,6 +326,13 @@ def test_other_formats(stand_in: StandIn, catalogue: Path, tmp_path: Path) -> No
         assert list(found["objid"]) == read(catalogue)["objid"].to_pylist()
         assert float(found["Class1.1"][3]) == pytest.approx(scores_of(url(3))["scores"]["Class1.1"], rel=1e-6)
         assert str(found["error_code"][7]) == "g0007"
+        spoken[name] = open_catalogue(tmp_path / name).schema.field("Class4.1").metadata
+    # All of them say in words what a score is.
+    assert b'"spiral arms"' in spoken["out.csv"][b"description"]
+    assert spoken["out.csv"][b"ucd"] == b"stat.probability;src.morph"
+    assert spoken["out.csv"] == spoken["out.fits"] == spoken["out.vot"]
+    with fits.open(tmp_path / "out.fits") as file:
+        assert [part.name for part in file] == ["PRIMARY", "GALAXYTREE"]
 
 
 def test_a_dry_run_shows_the_first_requests_and_sends_none(stand_in: StandIn, tmp_path: Path) -> None:
@@ -283,10 +340,11 @@ def test_a_dry_run_shows_the_first_requests_and_sends_none(stand_in: StandIn, tm
     out = tmp_path / "out.parquet"
     ended = score(catalogue, out, "--url-column", "url", "--chunk-rows", "3", "--dry-run", server=stand_in.url)
     assert ended.exit_code == 0, ended.output
-    assert "10 to score, in 4 chunks of 3, 4 of them in flight" in ended.stdout
+    assert "10 to score, in 4 chunks of 3, 4 in flight\n" in ended.stdout
     assert "Model: stand-in 2026.11.1" in ended.stdout
     for number in range(5):
         assert f"  row {number + 1}: {url(number)}\n" in ended.stdout
+    assert "The first requests (rows are counted from 1):\n" in ended.stdout
     assert url(5) not in ended.stdout
     assert not stand_in.calls
     assert sorted(path.name for path in tmp_path.iterdir()) == ["galaxies.parquet"]
@@ -297,3 +355,4 @@ def test_a_dry_run_shows_the_first_requests_and_sends_none(stand_in: StandIn, tm
     assert alone.exit_code == 0, alone.output
     assert "Model: not known" in alone.stdout
     assert "row 1: none (no_image: The column image_url is empty in this row.)" in alone.stdout
+    assert "10 to score, in 1 chunk of 256, 4 in flight\n" in alone.stdout

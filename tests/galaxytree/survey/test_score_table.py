@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from astropy.io.votable.ucd import check_ucd
 
 from galaxytree.client import UnexpectedAnswerError
 from galaxytree.decision_tree import load_tree
@@ -81,6 +82,23 @@ def test_no_rows_and_none_that_went_well() -> None:
 def test_columns_say_what_they_hold() -> None:
     described = schema_of(full=True)
     assert all(described.field(name).metadata[b"description"] for name in described.names)
+    in_words = score_schema(
+        COLUMNS, uncertainty=True, uncertainty_95=True, out_of_domain=True, full=True, tree="galaxy-zoo-2"
+    )
+    arms = b'Class4.1, "spiral arms" (Is there any sign of a spiral arm pattern?): '
+    assert in_words.field("Class4.1").metadata[b"description"] == arms + b"weighted score"
+    assert in_words.field("Class4.1_uncertainty").metadata[b"description"].startswith(arms + b"half the width of the")
+    # A tree of which nothing is known here.
+    other = score_schema(COLUMNS, uncertainty=True, uncertainty_95=True, out_of_domain=True, full=True, tree="other")
+    assert [one.metadata for one in other] == [one.metadata for one in described]
+
+
+def test_columns_have_words_of_the_virtual_observatory() -> None:
+    described = schema_of(full=True)
+    ucds = {name: described.field(name).metadata[b"ucd"].decode() for name in described.names}
+    assert all(check_ucd(one, check_controlled_vocabulary=True) for one in ucds.values()), ucds
+    assert ucds["Class4.1"].startswith("stat.probability")
+    assert ucds["Class4.1_uncertainty"].startswith("stat.error")
 
 
 def test_an_answer_of_another_tree_is_not_taken() -> None:

@@ -104,7 +104,9 @@ def test_files_beside_the_catalogue(stand_in: StandIn, tmp_path: Path, monkeypat
     assert failed == {
         2: "unreadable_file", 3: "unreadable_file", 4: "no_image", 7: "unreadable_file", 8: "payload_too_large"
     }  # fmt: skip
-    assert rows[2]["error_detail"] == "No such file or directory"
+    assert [rows[number]["error_detail"] for number in (2, 3, 7)] == [
+        "none.jpg: No such file or directory", "images: Is a directory", "'a\\x00b': embedded null byte"
+    ]  # fmt: skip
     for number, row in enumerate(rows):
         if number not in failed:
             data = (tmp_path / str(paths[number])).read_bytes()
@@ -161,6 +163,30 @@ def test_positions_on_the_sky(stand_in: StandIn, tmp_path: Path) -> None:
     query = parse_qs(urlsplit(asked).query)
     assert float(query["scale"][0]) == pytest.approx(0.02 * 4)
     assert (float(query["ra"][0]), float(query["dec"][0])) == (10, 1)
+
+
+@pytest.mark.parametrize("names", [("RA", "DEC", "PETROR90_R"), ("Ra", "Dec", "petror90_r")])
+def test_positions_in_columns_with_other_capitals(stand_in: StandIn, tmp_path: Path, names: tuple[str, ...]) -> None:
+    catalogue = written(tmp_path / "c.parquet", **dict(zip(names, ([10.0], [1.0], [4.0]), strict=True)))
+    ended = score(catalogue, tmp_path / "out.parquet", "--survey", "sdss", server=stand_in.url)
+    assert ended.exit_code == 0, ended.output
+    assert "Warning" not in ended.stderr
+    (asked,) = stand_in.asked
+    query = parse_qs(urlsplit(asked).query)
+    assert (float(query["ra"][0]), float(query["scale"][0])) == (10, pytest.approx(0.08))
+
+
+def test_columns_that_differ_in_capitals_alone(stand_in: StandIn, tmp_path: Path) -> None:
+    # Of these the one that is so written; of the others none.
+    catalogue = written(tmp_path / "c.parquet", URL=[url(1)], url=[url(2)])
+    assert score(catalogue, tmp_path / "out.parquet", server=stand_in.url).exit_code == 0
+    assert stand_in.asked == {url(2): 1}
+    catalogue = written(tmp_path / "d.parquet", URL=[url(1)], Url=[url(2)])
+    ended = score(catalogue, tmp_path / "o.parquet", server=stand_in.url)
+    assert (ended.exit_code, "the catalogue has no column url" in ended.stderr) == (2, True)
+    catalogue = written(tmp_path / "e.parquet", Image_URL=[url(3)])
+    assert score(catalogue, tmp_path / "o.parquet", server=stand_in.url).exit_code == 0
+    assert stand_in.asked[url(3)] == 1
 
 
 def test_positions_in_other_columns_and_units(stand_in: StandIn, tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def test_killed_in_the_middle_with_urls_that_fail(images: ImageHost, fetching: P
         90: "fetch_failed",
     }
     assert rows[101]["Class1.1"] == rows[0]["Class1.1"]
+    # It says which host is to be allowed, and where.
+    assert "  row 22: url_forbidden: The URL is not fetched: 10.0.0.1 is not among" in ended.stderr
+    assert "GALAXYTREE_FETCH_HOSTS" in ended.stderr
 
     images.hold()
     images.asked.clear()
