@@ -206,3 +206,8 @@ class Visit:
         """Count as an image in service from now on; OverloadedError if there are too many."""
         self._admission.take(images=self._views, bulk=self._bulk)
         self._images += self._views
+
+    def enter_as(self, views: int, *, bulk: bool) -> None:
+        """Count as images with so many views in all, as only the body says; OverloadedError if there are too many."""
+        self._views, self._bulk = views, bulk
+        self.enter()

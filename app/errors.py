@@ -10,6 +10,7 @@
     │   ├── TooManyPixelsError          422 too_many_pixels
     │   ├── UnsupportedMediaTypeError   415 unsupported_media_type
     │   ├── PayloadTooLargeError        413 payload_too_large
+    │   ├── UnknownModelError           404 unknown_model
     │   ├── BodyTimeoutError            408 body_timeout
     │   ├── UnauthorizedError           401 unauthorized
     │   ├── ForbiddenError              403 forbidden
@@ -106,6 +107,12 @@ class BodyTimeoutError(RequestError):
     """The body didn't arrive in time; the rest isn't read."""
 
     status, code, title = 408, "body_timeout", "The body didn't arrive in time"
+
+
+class UnknownModelError(RequestError):
+    """There is no model of this name and version."""
+
+    status, code, title = 404, "unknown_model", "There is no such model"
 
 
 class UnauthorizedError(RequestError):

@@ -16,9 +16,11 @@ class Kind(IntEnum):
     START = 0
     """Its body is JSON: how to start; see `app.starting.Start`."""
     JOB = 1
-    """Its body is an image."""
+    """Its body is an image: a JPEG or PNG."""
     CANCEL = 2
     """Nobody waits for this job any more. It gets its frame all the same: `DROPPED`, or another if it is too late."""
+    PIXELS = 9
+    """A job too; its body is pixels as the network takes them."""
 
     # From a worker. Each job gets exactly one frame, which says that the worker is done with it.
     READY = 3
@@ -34,6 +36,9 @@ class Kind(IntEnum):
     DROPPED = 8
     """The job was cancelled, and the worker has let go of it."""
 
+
+JOBS = frozenset({Kind.JOB, Kind.PIXELS})
+"""What there is to be done."""
 
 NOTHING = -1
 """Where no answer is to be explained."""
@@ -79,13 +84,14 @@ class Frame(NamedTuple):
 def frame_of(number: int, job: Job, *, alone: bool) -> Frame:
     """Return the frame that gives a worker a job."""
     explain = NOTHING if job.explain is None else job.explain
-    return Frame(Kind.JOB, number, job.views, job.full, explain, alone, body=job.data)
+    kind = Kind.PIXELS if job.framed else Kind.JOB
+    return Frame(kind, number, job.views, job.full, explain, alone, body=job.data)
 
 
 def job_of(frame: Frame) -> Job:
     """Return the job that a frame gives."""
     explain = None if frame.explain == NOTHING else frame.explain
-    return Job(frame.body, frame.views, full=frame.full, explain=explain)
+    return Job(frame.body, frame.views, full=frame.full, explain=explain, framed=frame.kind is Kind.PIXELS)
 
 
 _HEADER = struct.Struct("<BQB?h?ffHI")

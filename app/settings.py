@@ -96,6 +96,14 @@ class Settings(BaseSettings):
         int,
         Field(title="Largest image, pixels", description="Width x height of one image, at most", gt=0, le=2**30),
     ] = 4096 * 4096
+    infer_bytes: Annotated[
+        int,
+        Field(
+            title="Body of infer, bytes",
+            description="Bytes of a request of Open Inference Protocol, all of its images together, at most",
+            gt=0,
+        ),
+    ] = 64 * MIB
     body_timeout_seconds: Annotated[
         float,
         Field(title="Time for a body", description="Seconds within which a whole body must arrive", gt=0, le=3600),

@@ -29,7 +29,7 @@ from app.batching import Entry, decode, drop, score
 from app.device_worker import DeviceWorker
 from app.devices import Device, choose
 from app.engine import Engine
-from app.frames import Frame, FrameReader, Kind, job_of
+from app.frames import JOBS, Frame, FrameReader, Kind, job_of
 from app.loading import load_model
 from app.logs import LINE, JsonFormatter
 from app.model import Model
@@ -171,7 +171,7 @@ class _CoreWorker:
         """Note what has come while a batch forms."""
         cancelled = set()
         for frame in frames:
-            if frame.kind is Kind.JOB:
+            if frame.kind in JOBS:
                 self._waiting.append(entry_of(frame))
             else:
                 cancelled.add(frame.number)

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -53,13 +54,29 @@ def test_the_card_shows_what_part_is_flagged_with_as_many_views_as_were_measured
 
 
 def test_the_client_s_example_runs(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "service.md").read_text("utf-8"), re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "service.md").read_text("utf-8"), re.DOTALL)
     model = write_model(tmp_path / "m", outputs=("scores", "uncertainty", "out_of_domain"))
     with threaded(Settings(model=model, device="cpu")) as one:
         code = example.replace("http://127.0.0.1:8000", one.url)
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.match(r"0\.\d+ ± 0\.\d+", done.stdout)
+
+
+def test_the_examples_of_open_inference_run() -> None:
+    page = (ROOT / "docs" / "service.md").read_text("utf-8")
+    section = page.partition("## Open Inference Protocol")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (command,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    with threaded(Settings(device="cpu", workers=1, max_batch=8)) as one:
+        code = example.replace("127.0.0.1:8000", one.url.removeprefix("http://"))
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.strip(" []\n").split()) == 37
+        words = shlex.split(command.replace("localhost:8000", one.url))
+        done = subprocess.run([*words, "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    outputs = {output["name"]: output["shape"] for output in json.loads(done.stdout)["outputs"]}
+    assert outputs["scores"] == [1, 37]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

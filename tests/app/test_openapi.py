@@ -40,15 +40,32 @@ schemathesis.openapi.media_type(
 )
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-READING = ["/decision-tree", "/model", "/health/live", "/health/ready", "/metrics"]
+READING = [
+    "/decision-tree",
+    "/model",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+]
+OF_A_MODEL = ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"]
+INFER = [f"{path}/infer" for path in OF_A_MODEL]
 
 
 # Schemathesis sends what the description allows, and what it forbids, and holds the answers against it.
 @pytest.mark.parametrize(
     ("method", "path", "mode"),
     [
-        *(("POST", path, mode) for path in ("/classify", "/classify/batch") for mode in (POSITIVE, NEGATIVE)),
+        *(("POST", path, mode) for path in ("/classify", "/classify/batch", *INFER) for mode in (POSITIVE, NEGATIVE)),
         *(("GET", path, POSITIVE) for path in READING),
+        *(
+            ("GET", f"{path}{end}", mode)
+            for path in OF_A_MODEL
+            for end in ("", "/ready")
+            for mode in (POSITIVE, NEGATIVE)
+        ),
         *(("GET", "/cutout", mode) for mode in (POSITIVE, NEGATIVE)),
     ],
 )
@@ -61,9 +78,9 @@ def test_the_service_does_as_it_says(described: Process, method: str, path: str,
         # Parameters that the description doesn't know are ignored, as on the web at large.
         excluded = [negative_data_rejection]
         picture = (case.query or {}).get("picture")
-        if case.media_type == "multipart/form-data" or picture or path == "/cutout":
-            # A form with any bytes as its file is right by the description, and still no image; so is a document of
-            # many items of which pictures are asked for, or a position that a survey doesn't reach.
+        if case.media_type == "multipart/form-data" or picture or path in {"/cutout", *INFER}:
+            # A form or a tensor with any bytes as its image is right by the description, and still has none; so is a
+            # document of many items of which pictures are asked for, or a position that a survey doesn't reach.
             excluded.append(positive_data_acceptance)
         case.call_and_validate(headers=AUTHORISED, excluded_checks=excluded)
 
@@ -105,6 +122,26 @@ def test_batches_are_described(described: Process) -> None:
     assert "picture=true" in result["properties"]["picture"]["description"]
     assert "picture" not in result["required"]
     assert {"BatchAnswer", "BatchResult", "BatchItem"} <= set(openapi["components"]["schemas"])
+
+
+def test_open_inference_is_described(described: Process) -> None:
+    openapi = httpx.get(f"{described.url}/openapi.json").json()
+    paths = {path for path in openapi["paths"] if path.startswith("/v2")}
+    ready = [f"{path}/ready" for path in OF_A_MODEL]
+    assert paths == {"/v2", "/v2/health/live", "/v2/health/ready", *OF_A_MODEL, *ready, *INFER}
+    for path in INFER:
+        operation = openapi["paths"][path]["post"]
+        statuses = {"200", "400", "401", "404", "408", "413", "415", "422", "429", "500", "503"}
+        assert set(operation["responses"]) == statuses
+        for status in statuses - {"200"}:
+            (said,) = operation["responses"][status]["content"].values()
+            assert said["schema"] == {"$ref": "#/components/schemas/Failure"}
+        kinds = {"application/json", "application/octet-stream"}
+        assert set(operation["requestBody"]["content"]) == set(operation["responses"]["200"]["content"]) == kinds
+        parameters = {each["name"]: each["schema"] for each in operation["parameters"]}
+        assert parameters["model"]["enum"] == ["tiny"]
+        assert parameters["Inference-Header-Content-Length"]["type"] == "integer"
+        assert operation["security"]
 
 
 def test_cut_outs_are_described(described: Process) -> None:
