@@ -18,12 +18,13 @@ _REPORTS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
   console.error(`against the policy: ${violatedDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`));
 addEventListener("unhandledrejection", ({ reason }) => console.error(`not handled: ${reason?.stack ?? reason}`));
-globalThis.shifted = 0;
+const shifts = [];
+globalThis.shiftedSince = (begin) => shifts.reduce((sum, [at, value]) => sum + (at > begin ? value : 0), 0);
 new PerformanceObserver((list) => {
-  for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) globalThis.shifted += value;
+  for (const { startTime, value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) shifts.push([startTime, value]);
 }).observe({ type: "layout-shift", buffered: true });
 """
-"""Is there before anything of a page is. How far its parts jumped while nobody did anything is in `shifted`."""
+"""Is there before anything of a page is. How far its parts jumped since a time of `performance.now` is `shiftedSince`."""
 
 _INSIDE = ("blob:", "data:", "about:")
 
