@@ -19,12 +19,16 @@ addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, so
   console.error(`against the policy: ${violatedDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`));
 addEventListener("unhandledrejection", ({ reason }) => console.error(`not handled: ${reason?.stack ?? reason}`));
 const shifts = [];
-globalThis.shiftedSince = (begin) => shifts.reduce((sum, [at, value]) => sum + (at > begin ? value : 0), 0);
+globalThis.shiftedSince = (begin) => shifts.filter(([at]) => at > begin);
 new PerformanceObserver((list) => {
-  for (const { startTime, value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) shifts.push([startTime, value]);
+  for (const { startTime, value, hadRecentInput, sources } of list.getEntries()) {
+    const names = sources.map(({ node, previousRect, currentRect }) =>
+      `${node?.id || node?.className || node?.nodeName}: ${previousRect.top} -> ${currentRect.top}`);
+    if (!hadRecentInput) shifts.push([startTime, value, ...names]);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
-"""Is there before anything of a page is. How far its parts jumped since a time of `performance.now` is `shiftedSince`."""
+"""Is there before anything of a page is. What of it jumped while nobody did anything is in `shiftedSince`."""
 
 _INSIDE = ("blob:", "data:", "about:")
 
