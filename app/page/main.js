@@ -221,7 +221,8 @@ async function showKept(kept, entry) {
 	const { signal } = begin();
 	leave();
 	await showPicture(kept.picture, kept.source);
-	return show(kept, entry, signal);
+	// Whoever has gone on meanwhile is not brought back.
+	return show(kept, entry, signal).catch((error) => signal.aborted || Promise.reject(error));
 }
 
 // Going back and forth, and sharing.

@@ -18,12 +18,17 @@ _REPORTS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
   console.error(`against the policy: ${violatedDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`));
 addEventListener("unhandledrejection", ({ reason }) => console.error(`not handled: ${reason?.stack ?? reason}`));
-globalThis.shifted = 0;
+const shifts = [];
+globalThis.shiftedSince = (begin) => shifts.filter(([at]) => at > begin);
 new PerformanceObserver((list) => {
-  for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) globalThis.shifted += value;
+  for (const { startTime, value, hadRecentInput, sources } of list.getEntries()) {
+    const names = sources.map(({ node, previousRect, currentRect }) =>
+      `${node?.id || node?.className || node?.nodeName}: ${previousRect.top} -> ${currentRect.top}`);
+    if (!hadRecentInput) shifts.push([startTime, value, ...names]);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
-"""Is there before anything of a page is. How far its parts jumped while nobody did anything is in `shifted`."""
+"""Is there before anything of a page is. What of it jumped while nobody did anything is in `shiftedSince`."""
 
 _INSIDE = ("blob:", "data:", "about:")
 
