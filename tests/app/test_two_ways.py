@@ -103,9 +103,10 @@ def starting(one: Threaded) -> Iterator[None]:
 
 @contextmanager
 def failing(one: Threaded) -> Iterator[None]:
-    one.model.failing = True
+    model = one.model
+    model.failing = True
     yield
-    one.model.failing = False
+    model.failing = False
 
 
 @contextmanager
