@@ -11,7 +11,10 @@
     │   ├── UnsupportedMediaTypeError   415 unsupported_media_type
     │   ├── PayloadTooLargeError        413 payload_too_large
     │   ├── BodyTimeoutError            408 body_timeout
-    │   └── UnauthorizedError           401 unauthorized
+    │   ├── UnauthorizedError           401 unauthorized
+    │   ├── ForbiddenError              403 forbidden
+    │   ├── UnknownModelError           404 unknown_model
+    │   └── ReloadRefusedError          409 model_refused
     ├── TryLaterError                   the same request may succeed later; the answer has Retry-After
     │   ├── OverloadedError             429 overloaded
     │   ├── NotReadyError               503 not_ready
@@ -114,6 +117,41 @@ class UnauthorizedError(RequestError):
     def headers(self) -> Mapping[str, str]:
         """The scheme by which a key is shown."""
         return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(RequestError):
+    """The key that came is valid, but not for this; or this needs a key, and the service knows none.
+
+    Parameters
+    ----------
+    detail
+        See `ServiceError`.
+    scope
+        What a key for it must have.
+    """
+
+    status, code, title = 403, "forbidden", "The API key is not for this"
+
+    def __init__(self, detail: str, scope: str = "admin") -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a key must have (RFC 6750, 3.1)."""
+        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{self.scope}"'}
+
+
+class UnknownModelError(RequestError):
+    """The service has no model of this name."""
+
+    status, code, title = 404, "unknown_model", "There is no such model"
+
+
+class ReloadRefusedError(RequestError):
+    """A model that was to be loaded is no good, or there is no room for it now; the one that runs stays."""
+
+    status, code, title = 409, "model_refused", "The model was refused"
 
 
 class TryLaterError(ServiceError):

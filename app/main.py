@@ -13,7 +13,7 @@ from app.lingering import LingeringClose
 from app.problems import CatchUnexpected, handle_errors
 from app.processes import STARTER
 from app.request_id import RequestId
-from app.routes import batch, classify, decision_tree, health, model
+from app.routes import admin, batch, classify, decision_tree, health, model
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
@@ -62,11 +62,12 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     handle_errors(app)
 
     app.include_router(classify.router)
-    classify.name_answers(app, service.folder.tree)
+    classify.name_answers(app, service.roster)
     app.include_router(batch.router)
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
+    app.include_router(admin.router)
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:

@@ -96,6 +96,11 @@ class Pool:
         """Whether any worker is there, or will be at once: one that died is replaced before anyone is sent away."""
         return bool(self._workers) or not self._tries.in_vain
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits."""
+        return all(entry.gone for entry in self._expiring)
+
     async def open(self) -> Running:
         """Start the workers, and wait until they are ready.
 
@@ -230,8 +235,7 @@ class Pool:
             worker = min(workers, key=_LOAD)
             if worker.load >= self._ahead:
                 break
-            entry = self._lanes.pop()
-            if entry is None:
+            if (entry := self._lanes.pop()) is None:
                 break
             self._give(worker, entry)
 

@@ -58,16 +58,16 @@ class _Exchange:
         parameters = BatchParameters.of(scope["query_string"])
         views = service.views(parameters.views)
         kind = kind_of(scope)
-        # While no worker is there nothing is begun.
-        _ = service.pool
-        self._network = service.network_sha256.encode()
+        # While no worker is there nothing is begun; and what is begun with one model isn't gone on with by another.
+        self._live = service.live(parameters.model)
+        self._network = self._live.network_sha256.encode()
         self._service = service
         self._scope = scope
         self._receive = receive
         self._send = send
         self._in_lines = answers_in_lines(scope, kind)
         self._intake = _intake(service, scope, kind, in_lines=self._in_lines)
-        way = Way(service, views, full=parameters.detail == "full", bulk=parameters.priority == "bulk")
+        way = Way(service, self._live, views, full=parameters.detail == "full", bulk=parameters.priority == "bulk")
         settings = service.settings
         self._work = Work(self._intake, way, settings.batch_concurrency, settings.body_timeout_seconds)
         self._started = False
@@ -78,7 +78,8 @@ class _Exchange:
         watchers = self._scope.get("extensions", {}).get(EXTENSION, set())
         watchers.add(self._work.gone)
         try:
-            with self._service.admission.batch(), self._service.lifecycle.calling_at_end(self._finish):
+            service = self._service
+            with self._live.in_use(), service.admission.batch(), service.lifecycle.calling_at_end(self._finish):
                 self._work.start(self._receive)
                 await (self._answer_in_lines() if self._in_lines else self._answer_at_once())
         finally:

@@ -9,6 +9,7 @@ from app.admission import Admission
 from app.batch.items import Item
 from app.errors import InternalError, ServiceError
 from app.jobs import Answered, Job
+from app.live import Live
 from app.problems import problem_json
 from app.request_id import current_id
 from app.service import Service
@@ -53,12 +54,15 @@ class Way:
     Parameters
     ----------
     service
+    live
+        The model that is asked.
     views, full, bulk
         What is asked for, as in `app.jobs.Job`.
     """
 
-    def __init__(self, service: Service, views: Views, *, full: bool, bulk: bool) -> None:
+    def __init__(self, service: Service, live: Live, views: Views, *, full: bool, bulk: bool) -> None:
         self._service = service
+        self._live = live
         self._admission = service.admission
         self._fetcher = service.fetcher
         self._views = views
@@ -104,7 +108,8 @@ class Way:
             if not answered.done():
                 answered.set_result(outcome)
 
-        pool = self._service.pool
+        self._service.check_workers(self._live)
+        pool = self._live.pool
         entry = pool.submit(Job(data, self._views, full=self._full, bulk=self._bulk), settle, self._request_id)
         try:
             outcome = await answered

@@ -15,6 +15,7 @@ from app.errors import (
     OverloadedError,
     PayloadTooLargeError,
     UnauthorizedError,
+    UnknownModelError,
     UnsupportedMediaTypeError,
 )
 from app.problems import documented
@@ -67,6 +68,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"X-Galaxytree-Network": _NETWORK}, "content": {NDJSON: _LINES}},
     **documented(
         UnauthorizedError,
+        UnknownModelError,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,

@@ -21,12 +21,13 @@ from app.errors import (
     TooManyPixelsError,
     UnauthorizedError,
     UndecodableImageError,
+    UnknownModelError,
     UnsupportedMediaTypeError,
 )
 from app.problems import documented
+from app.roster import Roster
 from app.routes.dependencies import check_key
 from app.routes.direct import direct
-from galaxytree.decision_tree import DecisionTree
 from galaxytree.schemas import Classification
 
 PATH = "/classify"
@@ -55,6 +56,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"Server-Timing": _TIMING}},
     **documented(
         UnauthorizedError,
+        UnknownModelError,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,
@@ -85,14 +87,15 @@ async def classify(_parameters: Annotated[ImageParameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""
 
 
-def name_answers(app: FastAPI, tree: DecisionTree) -> None:
-    """Have an application describe which answers can be explained: those of the tree that its model is of."""
+def name_answers(app: FastAPI, roster: Roster) -> None:
+    """Have an application describe which answers can be explained: those of the trees that its models are of."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         described = plain()
         (explain,) = (one for one in described["paths"][PATH]["post"]["parameters"] if one["name"] == "explain")
-        explain["schema"]["enum"] = list(tree.columns)
+        answers = (each for folder in roster.folders.values() for each in folder.tree.columns)
+        explain["schema"]["enum"] = list(dict.fromkeys(answers))
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -95,10 +95,10 @@ def full_of_bytes(one: Threaded) -> Iterator[None]:
 
 @contextmanager
 def starting(one: Threaded) -> Iterator[None]:
-    service = one.app.state.service
-    running, service._running = service._running, None
+    roster = one.app.state.service.roster
+    known, roster._known = roster._known, {}
     yield
-    service._running = running
+    roster._known = known
 
 
 @contextmanager
