@@ -60,6 +60,11 @@ class Roster:
         return next(iter(self.places))
 
     @property
+    def names(self) -> list[str]:
+        """By which models are known now: those that are set, and those in their cards."""
+        return [name for name in self._folders_known() if name is not None]
+
+    @property
     def live(self) -> tuple[Live, ...]:
         """Those in service, the default one first; none before the start."""
         return tuple(self._live.values())
@@ -88,13 +93,15 @@ class Roster:
         ordered = {name: live[name] for name in self.places if name in live}
         self.folders = {name: each.folder for name, each in ordered.items()}
         known: dict[str | None, Live] = {None: ordered[self.default]}
-        known |= {each.folder.card.name: each for each in reversed(ordered.values())}
         known |= {name: each for name, each in ordered.items()}  # noqa: C416 (of a wider type)
+        for each in ordered.values():
+            known.setdefault(each.folder.card.name, each)
         self._live, self._known = ordered, known
         return gone
 
     def _folders_known(self) -> dict[str | None, ModelFolder]:
         known: dict[str | None, ModelFolder] = {None: self.folders[self.default]}
-        known |= {each.card.name: each for each in reversed(self.folders.values())}
         known |= {name: each for name, each in self.folders.items()}  # noqa: C416 (of a wider type)
+        for each in self.folders.values():
+            known.setdefault(each.card.name, each)
         return known

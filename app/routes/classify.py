@@ -87,15 +87,19 @@ async def classify(_parameters: Annotated[ImageParameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""
 
 
-def name_answers(app: FastAPI, roster: Roster) -> None:
-    """Have an application describe which answers can be explained: those of the trees that its models are of."""
+def name_choices(app: FastAPI, roster: Roster) -> None:
+    """Have an application describe which models there are, and which answers of theirs can be explained."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         described = plain()
-        (explain,) = (one for one in described["paths"][PATH]["post"]["parameters"] if one["name"] == "explain")
-        answers = (each for folder in roster.folders.values() for each in folder.tree.columns)
-        explain["schema"]["enum"] = list(dict.fromkeys(answers))
+        operations = (operation for path in described["paths"].values() for operation in path.values())
+        for parameter in (each for operation in operations for each in operation.get("parameters", ())):
+            if parameter["name"] == "explain":
+                answers = (answer for folder in roster.folders.values() for answer in folder.tree.columns)
+                parameter["schema"]["enum"] = list(dict.fromkeys(answers))
+            elif parameter["name"] == "model":
+                parameter["schema"]["enum"] = roster.names
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -11,6 +11,6 @@ router = APIRouter(tags=["model"])
 
 
 @router.get("/decision-tree", responses=documented(UnknownModelError))
-async def decision_tree(service: TheService, model: NamedModel = None) -> DecisionTree:
+async def decision_tree(service: TheService, model: NamedModel = None) -> DecisionTree:  # type: ignore[assignment]
     """Return the questions, their wording, answers and labels, and what each question's scores add up to."""
     return service.roster.folder(model).tree

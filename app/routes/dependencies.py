@@ -22,7 +22,7 @@ def service_of(request: Request) -> Service:
 TheService = Annotated[Service, Depends(service_of)]
 
 NamedModel = Annotated[
-    str | None, Query(description="Name of a model, of those that `GET /models` lists; not given: the default")
+    str, Query(description="Name of a model, of those that `GET /models` lists; not given: the default")
 ]
 
 

@@ -110,7 +110,7 @@ async def models(service: TheService) -> ServedModels:
 
 
 @router.get("/model", responses=documented(UnknownModelError, NotReadyError))
-async def model(service: TheService, model: NamedModel = None) -> RunningModel:
+async def model(service: TheService, model: NamedModel = None) -> RunningModel:  # type: ignore[assignment]
     """Return the model's card: name, version, checksum, tree, input, provenance, metrics; and where it runs."""
     running = service.running(model)
     folder = service.roster.folder(model)
