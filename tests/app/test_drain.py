@@ -61,6 +61,8 @@ def test_what_has_come_is_answered(model_folder: Path) -> None:
         time.sleep(0.3)
         one.model.gate.set()
         answers = [each.answer() for each in peers]
+        for each in peers:
+            each.socket.close()
         assert [answer.status for answer in answers] == [200] * len(peers)
 
 
