@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from time import monotonic
 from types import FrameType
+from typing import cast
 
 import uvicorn
 import uvicorn.server
@@ -34,6 +35,9 @@ GIVING_UP_SECONDS = 1.0
 
 LAST_SECONDS = 0.1
 """In which what has come to this machine is read, before connections that are idle are closed."""
+
+LAST_LOOKS = 10
+"""So often that time is given, at most, while some were let in and have not asked for anything yet."""
 
 _log = logging.getLogger(__name__)
 
@@ -131,17 +135,26 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, and finish what is in flight."""
         self._lifecycle.end()
-        # Nobody is to come to the door any more, and who is there already is to be let in; so is what they have sent.
-        for each in sockets or ():
-            each.listen(0)
-        await asyncio.sleep(LAST_SECONDS)
+        await self._let_in_the_last(sockets or [])
         cutting = asyncio.get_running_loop().call_later(self._finish_seconds, self._cut_off)
         await super().shutdown(sockets)
         cutting.cancel()
 
+    async def _let_in_the_last(self, sockets: list[socket.socket]) -> None:
+        """Have nobody come to the door any more; who is there already is let in, and heard."""
+        for each in sockets:
+            each.listen(0)
+        for _ in range(LAST_LOOKS):
+            await asyncio.sleep(LAST_SECONDS)
+            if all(each.cycle is not None for each in self._connections()):
+                break
+
+    def _connections(self) -> list[Protocol]:
+        return cast("list[Protocol]", list(self.server_state.connections))
+
     def _cut_off(self) -> None:
         """Close the connections of those who still don't send, or don't read: what came whole has had its time."""
-        left = list(self.server_state.connections)
+        left = self._connections()
         _log.warning("cutting off %d connections that didn't come to their end", len(left))
         for connection in left:
             connection.transport.abort()

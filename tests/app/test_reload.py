@@ -28,8 +28,8 @@ from tests.hostile.peers import peer
 from tests.servers import Threaded, children, environment, serving, threaded, wait_for
 from tests.tiny_model import write_model
 
-RELOADS = 3
-"""Of each kind; a longer run is one setting."""
+RELOADS = int(os.environ.get("RELOADS", "3"))
+"""Of good models and of bad ones each; a longer run is one setting."""
 
 
 class Gated:
