@@ -51,6 +51,11 @@ def places_of(settings: "Settings") -> Places:
     return {default: places[default], **places}
 
 
+def default_place(settings: "Settings") -> Path | None:
+    """Return the folder of the model that is meant where none is named; None is the shipped one."""
+    return next(iter(places_of(settings).values()))
+
+
 def check_models(model: Path | None, models: str | None) -> None:
     """Raise ValueError if the two settings don't fit: ``model`` is to be a name where there are several."""
     if models is None:

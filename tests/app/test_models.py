@@ -8,14 +8,13 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from app.local import LocalEngine
 from app.model_places import parse_models, places_of
 from app.settings import Settings
 from tests.app.reloads import HEADERS, admin_keys, reload, versioned
 from tests.galaxies import jpeg
 from tests.servers import Threaded, refusal, threaded, wait_for
 from tests.tiny_model import write_model
-
-OTHER_TREE = "galaxy-zoo-decals"
 
 
 def folders(place: Path) -> str:
@@ -130,6 +129,12 @@ def test_one_that_is_no_good_leaves_both(tmp_path: Path) -> None:
 )
 def test_what_the_setting_says(said: str, places: dict[str, Path | None]) -> None:
     assert parse_models(said) == places
+
+
+def test_without_a_service_the_default_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GALAXYTREE_MODELS", folders(tmp_path))
+    monkeypatch.setenv("GALAXYTREE_MODEL", "b")
+    assert LocalEngine().classify(jpeg()).model.name == "other"
 
 
 def test_which_is_the_default() -> None:
