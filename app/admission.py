@@ -61,6 +61,10 @@ class Admission:
         """Whether an image with so many views would be refused if it came now."""
         return self._beyond(views, 1, bulk=bulk)
 
+    def high(self, share: float) -> bool:
+        """Whether more than a part of what there is room for is in service."""
+        return self.images > share * self.max_images or self.bytes > share * self.max_bytes
+
     def _beyond(self, images: int, count: int, *, bulk: bool) -> bool:
         # An image by itself is let in whatever the share.
         most = max(self._bulk_share * self.max_images, images) if bulk else self.max_images

@@ -14,6 +14,7 @@ PUBLIC = HEALTH | {
     "/openapi.json",
     "/decision-tree",
     "/model",
+    "/models",
     "/cutout",
 }
 PUBLIC_FOLDER = "/page/"

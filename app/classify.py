@@ -22,7 +22,7 @@ from app.bodies import is_form, read_image
 from app.disconnects import calling_when_gone
 from app.errors import InternalError, InvalidRequestError, ServiceError
 from app.jobs import Answered, Job
-from app.pool import Pool
+from app.live import Live
 from app.problems import written
 from app.request_id import current_id
 from app.service import Service
@@ -61,6 +61,10 @@ class Parameters(BaseModel):
             "are in no hurry"
         ),
     ] = "interactive"
+    model: Annotated[
+        str,
+        Field(description="Name of the model that is asked, of those that `GET /models` lists; not given: the default"),
+    ] = None  # type: ignore[assignment]  # None is no value that a client can send
 
     @classmethod
     def of(cls, query: bytes) -> Self:
@@ -104,7 +108,7 @@ def _parameters(query: bytes) -> ImageParameters:
 class _Asked:
     """What a request asks for, and of whom."""
 
-    pool: Pool
+    live: Live
     views: Views
     full: bool
     bulk: bool
@@ -115,13 +119,14 @@ class _Asked:
         """Read a request's head; ServiceError if it asks for what there isn't."""
         parameters = _parameters(scope["query_string"])
         views = service.views(parameters.views)
-        explain = service.explained(parameters.explain)
-        return cls(service.pool, views, parameters.detail == "full", parameters.priority == "bulk", explain)
+        live = service.live(parameters.model)
+        explain = live.explained(parameters.explain)
+        return cls(live, views, parameters.detail == "full", parameters.priority == "bulk", explain)
 
     def submit(self, data: bytes, done: Callable[[Outcome], object], request_id: str) -> Entry:
         """Have the image that came classified."""
         job = Job(data, self.views, full=self.full, bulk=self.bulk, explain=self.explain)
-        return self.pool.submit(job, done, request_id)
+        return self.live.pool.submit(job, done, request_id)
 
 
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +145,8 @@ async def serve(service: Service, scope: Scope, receive: Receive, send: Send) ->
 
 async def _classified(service: Service, scope: Scope, receive: Receive) -> Outcome:
     asked = _Asked.of(service, scope)
-    with service.admission.visit(asked.views, bulk=asked.bulk) as visit:
+    # Another model may take its place while the body is on its way.
+    with asked.live.in_use(), service.admission.visit(asked.views, bulk=asked.bulk) as visit:
         data = await read_image(scope, receive, service.body_limits, visit.hold)
         visit.enter()
         answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -154,7 +160,7 @@ async def _classified(service: Service, scope: Scope, receive: Receive) -> Outco
             try:
                 return await answered
             except asyncio.CancelledError:
-                asked.pool.drop(entry)
+                asked.live.pool.drop(entry)
                 task = asyncio.current_task()
                 if answered.cancelled() and not (task and task.cancelling()):
                     raise ClientDisconnect from None
@@ -203,7 +209,7 @@ def serve_whole(service: Service, scope: Scope, body: bytes, reply: Reply) -> Ca
         return None
 
     def gone() -> None:
-        asked.pool.drop(entry)
+        asked.live.pool.drop(entry)
         visit.leave()
         if ticket is not None:
             ticket.leave()

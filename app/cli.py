@@ -13,6 +13,7 @@ from app.listening import listen, listening
 from app.logs import logging_config
 from app.refusals import StartRefusedError
 from app.settings import ENV_PREFIX, Settings
+from app.signals import heard_from_the_start
 from galaxytree.options import options_of, settings_from
 
 WRONG_CALL = 2
@@ -32,7 +33,7 @@ def serve(**given: Any) -> None:  # noqa: ANN401  (options of every type)
     os.environ[f"{ENV_PREFIX}LOG_FORMAT"] = settings.log_format
     try:
         # First the address: a port that is taken is to be known before anything that costs time.
-        with listening(settings.host, settings.port) as sockets:
+        with heard_from_the_start(), listening(settings.host, settings.port) as sockets:
             _serve(settings, sockets)
     except StartRefusedError as error:
         raise _RefusedError(str(error)) from error

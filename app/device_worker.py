@@ -1,6 +1,5 @@
 """A worker for a GPU: threads that decode, one owner of the device, and the next batch decoded while this one runs."""
 
-import logging
 import queue
 import socket
 import threading
@@ -10,15 +9,8 @@ from contextlib import suppress
 
 from app.batching import Entry, decode, drop, score
 from app.engine import Engine
+from app.failing import Failing
 from app.frames import JOBS, Frame, job_of
-
-MOST_FAILED = 3
-"""After so many runs in a row that failed the device is taken to be of no more use to this process.
-
-Some of CUDA's errors are for good: all that the process asks of the device later fails too.
-"""
-
-_log = logging.getLogger(__name__)
 
 
 class DeviceWorker:
@@ -46,8 +38,8 @@ class DeviceWorker:
         self._owner = threading.Thread(target=self._own, name="device")
         self._owner.start()
 
-    def take(self, frames: list[Frame], _peek: Callable[[], list[Frame]]) -> None:
-        """Have what has come decoded, and then run."""
+    def take(self, frames: list[Frame], _peek: Callable[[], list[Frame]]) -> bool:
+        """Have what has come decoded, and then run; who owns the device says when it is of no more use."""
         for frame in frames:
             if frame.kind in JOBS:
                 entry = Entry(frame.number, job_of(frame))
@@ -55,6 +47,7 @@ class DeviceWorker:
                 self._decoding.submit(self._decode, entry)
             elif (entry_gone := self._entries.get(frame.number)) is not None:
                 entry_gone.cancelled = True
+        return True
 
     def close(self) -> None:
         """Let the threads go once their runs are over."""
@@ -78,7 +71,7 @@ class DeviceWorker:
             self._hang_up()
 
     def _run_batches(self) -> None:
-        failed = 0
+        failing = Failing()
         left: Entry | None = None
         while (entry := left or self._decoded.get()) is not None:
             batch, left, room = [entry], None, self._max_batch - entry.job.views
@@ -99,9 +92,7 @@ class DeviceWorker:
             for each in batch:
                 self._entries.pop(each.number, None)
             self._tell(told)
-            failed = failed + 1 if any(each.run_failed for each in batch) else 0
-            if failed == MOST_FAILED:
-                _log.error("%d runs in a row have failed: the worker ends, for another to take its place", failed)
+            if failing.note(batch):
                 return
 
     def _tell(self, frames: list[Frame]) -> None:

@@ -1,6 +1,7 @@
 """Images -> answers, with one model: what a worker does, by itself or a batch at a time."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -9,6 +10,7 @@ import orjson
 from app.images import FramedImage, ImageReader
 from app.jobs import Job
 from app.model import Model
+from app.splitting import Splitting
 from galaxytree.schemas import ModelName
 from galaxytree.wording import Wording
 
@@ -26,6 +28,7 @@ class Engine:
 
     def __init__(self, model: Model, max_pixels: int) -> None:
         self.model = model
+        self._splitting = Splitting()
         self._reader = ImageReader(model.card.framing, max_pixels)
         name = ModelName(name=model.card.name, version=model.card.version, tree=model.card.tree)
         self._wording = Wording(model.tree, name)
@@ -45,6 +48,8 @@ class Engine:
     def answer(self, jobs: Sequence[Job], images: Sequence[FramedImage], *, alone: bool = False) -> list[bytes]:
         """Score images in one run, and write their answers as JSON; see `galaxytree.schemas.Classification`.
 
+        Where there is no memory for one run there are several: see `app.splitting`.
+
         Parameters
         ----------
         jobs, images
@@ -59,7 +64,7 @@ class Engine:
         """
         pixels = images[0].pixels if len(images) == 1 else np.concatenate([image.pixels for image in images])
         explain = any(job.explain is not None for job in jobs)
-        predictions = self.model.predict(pixels, alone=alone, explain=explain)
+        predictions = self._splitting.predict(partial(self.model.predict, alone=alone, explain=explain), pixels)
         views = [len(image.pixels) for image in images]
         answers = self._wording.answers(
             predictions.over_views(views), [image.facts for image in images], [job.full for job in jobs]

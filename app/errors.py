@@ -10,11 +10,12 @@
     │   ├── TooManyPixelsError          422 too_many_pixels
     │   ├── UnsupportedMediaTypeError   415 unsupported_media_type
     │   ├── PayloadTooLargeError        413 payload_too_large
-    │   ├── UnknownModelError           404 unknown_model
     │   ├── BodyTimeoutError            408 body_timeout
     │   ├── UnauthorizedError           401 unauthorized
     │   ├── ForbiddenError              403 forbidden
-    │   └── WrongHostError              421 wrong_host
+    │   ├── WrongHostError              421 wrong_host
+    │   ├── UnknownModelError           404 unknown_model
+    │   └── ReloadRefusedError          409 model_refused
     ├── TryLaterError                   the same request may succeed later; the answer has Retry-After
     │   ├── OverloadedError             429 overloaded
     │   ├── RateLimitedError            429 rate_limited
@@ -153,6 +154,12 @@ class WrongHostError(RequestError):
     """The request is for a host by whose name this service does not go."""
 
     status, code, title = 421, "wrong_host", "This service is not that host"
+
+
+class ReloadRefusedError(RequestError):
+    """A model that was to be loaded is no good, or there is no room for it now; the one that runs stays."""
+
+    status, code, title = 409, "model_refused", "The model was refused"
 
 
 class TryLaterError(ServiceError):

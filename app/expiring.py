@@ -35,6 +35,11 @@ class Expiring:
         since = next((entry.since for entry in self._entries if not entry.gone), None)
         return 0.0 if since is None else self._loop.time() - since
 
+    @property
+    def empty(self) -> bool:
+        """Whether none waits."""
+        return all(entry.gone for entry in self._entries)
+
     def close(self) -> None:
         """Watch no more."""
         if self._timer is not None:

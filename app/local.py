@@ -11,6 +11,7 @@ from app.errors import ServiceError, image_too_large
 from app.jobs import Job
 from app.loading import load_model
 from app.model_folder import ModelFolder
+from app.model_places import default_place
 from app.ports import UnusableScoresError
 from app.refusals import StartRefusedError
 from app.settings import Settings
@@ -47,7 +48,7 @@ class LocalEngine:
         with told_as_engine_errors():
             # Nobody else is about: one image at a time, with all of its views.
             self._settings = Settings(max_batch=MOST_VIEWS, queue_images=MOST_VIEWS)
-            folder, device = ModelFolder.open(self._settings.model), choose(self._settings.device)
+            folder, device = ModelFolder.open(default_place(self._settings)), choose(self._settings.device)
             model = load_model(folder, device, start_of(self._settings))
             self._engine = Engine(model, self._settings.max_image_pixels)
 

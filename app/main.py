@@ -13,7 +13,7 @@ from app.errors import WrongHostError
 from app.page_files import read_page
 from app.problems import documented, handle_errors
 from app.processes import STARTER
-from app.routes import batch, classify, cutout, decision_tree, health, metrics, model, oip, page
+from app.routes import admin, batch, classify, cutout, decision_tree, health, metrics, model, oip, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
@@ -63,16 +63,17 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     handle_errors(app)
 
     app.include_router(classify.router)
-    classify.name_answers(app, service.folder.tree)
+    classify.name_choices(app, service.roster)
     app.include_router(batch.router)
     app.include_router(cutout.router)
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
+    app.include_router(admin.router)
     app.include_router(metrics.router)
     app.include_router(oip.router)
     app.include_router(oip.inferring)
-    oip.name_model(app, service.folder.card)
+    oip.name_models(app, service.roster)
     if service.settings.page:
         app.include_router(page.router_of(read_page()))
 

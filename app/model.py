@@ -1,6 +1,7 @@
 """The network: load it, hold it against its card, warm it up, predict."""
 
 import json
+from functools import partial
 from time import perf_counter
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from app.model_folder import ModelFolder
 from app.ports import EXPORT_AGAIN, INPUT, TOLERANCE, Ports, UnusableScoresError
 from app.providers import CPU, CUDA, cores
 from app.refusals import DeviceRefusedError, ModelRefusedError
+from app.splitting import Splitting
 from galaxytree.card import MOST_RISE
 from galaxytree.decision_tree import InconsistentScoresError
 from galaxytree.evidence import EVIDENCE, Seen
@@ -168,13 +170,16 @@ class Model:
             If the network doesn't run, or its answers are of no use or its scores not consistent with the tree.
         """
         size = self.card.framing.size
-        random = np.random.default_rng(seed=0)
+        random, splitting = np.random.default_rng(seed=0), Splitting()
         # What a session once needed it keeps, so the one for images alone is given no more than an image.
         for count, alone in ((1, False), (views, True), (batch, False)):
             images = random.integers(0, 256, (count, size, size, 3), np.uint8)
+            plain = partial(self.predict, alone=alone)
             try:
-                self.tree.check(self.predict(np.zeros_like(images), alone=alone).scores, TOLERANCE)
-                self.tree.check(self.predict(images, alone=alone, explain=self.explainable).scores, TOLERANCE)
+                # A device that is nearly full is no reason not to start.
+                self.tree.check(splitting.predict(plain, np.zeros_like(images)).scores, TOLERANCE)
+                every = partial(plain, explain=self.explainable)
+                self.tree.check(splitting.predict(every, images).scores, TOLERANCE)
             except InconsistentScoresError as error:
                 msg = f"the model's scores don't add up as {self.tree.name} says ({error}): {EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error

@@ -109,6 +109,11 @@ class Pool:
         """Return for how long who has waited the longest has waited for an answer; 0 if nobody waits."""
         return self._expiring.oldest_seconds()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits."""
+        return self._expiring.empty
+
     async def open(self) -> Running:
         """Start the workers, and wait until they are ready.
 
@@ -231,8 +236,7 @@ class Pool:
             worker = min(workers, key=_LOAD)
             if worker.load >= self._ahead:
                 break
-            entry = self._lanes.pop()
-            if entry is None:
+            if (entry := self._lanes.pop()) is None:
                 break
             self._give(worker, entry)
 

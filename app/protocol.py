@@ -139,8 +139,15 @@ class Protocol(BoundedProtocol):
             self._take_host_of_url()
         if self.parser.should_upgrade():
             self._head_of_offer = self._without_offer()
-        else:
-            super().on_headers_complete()
+            return
+        before = self.cycle
+        super().on_headers_complete()
+        if getattr(self.server_state, "draining", False):
+            # Whoever keeps a connection is to leave it now, and not to send on it when it is just being closed; but
+            # what has been sent is answered.
+            self.cycle.keep_alive = False
+            if before is not None and not before.response_complete:
+                before.keep_alive = True
 
     def _is_too_long(self) -> bool:
         return self.head_is_too_long(self._head_bytes + self._piece_bytes)

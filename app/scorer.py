@@ -24,6 +24,7 @@ from app.jobs import Job
 from app.loading import load_model
 from app.local import told_as_engine_errors
 from app.model_folder import ModelFolder
+from app.model_places import default_place
 from app.providers import CPU
 from app.settings import Settings
 from app.starting import start_of
@@ -60,7 +61,7 @@ class Scorer:
     def __init__(self) -> None:
         with told_as_engine_errors():
             self._settings = Settings()
-            self._folder = ModelFolder.open(self._settings.model)
+            self._folder = ModelFolder.open(default_place(self._settings))
             start = replace(start_of(self._settings), wide=False)
             model = load_model(self._folder, choose(self._settings.device), start)
         self._most = start.batch_on(model.device.provider)

@@ -2,17 +2,21 @@
 
 On SIGTERM or SIGINT ``/health/ready`` says 503 at once, while requests are still served for some seconds, so that a
 load balancer can take the service out. Then no connections are taken any more, what is in flight is finished, and the
-process ends with exit status 0. A second signal ends it now.
+process ends with exit status 0. A second signal ends it now. SIGHUP has it look for new models.
 """
 
+import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
 from typing import cast
 
 import uvicorn
+import uvicorn.server
 from fastapi import FastAPI
 
 from app.bounded import Bounds
@@ -21,12 +25,34 @@ from app.lifecycle import Lifecycle, State
 from app.listening import url_of
 from app.main import front_of
 from app.processes import kill_workers
-from app.protocol import protocol_of
+from app.protocol import Protocol, protocol_of
+from app.signals import call_on_hangup
 
 REPEAT_SECONDS = 0.3
 """A signal that comes again this soon is the same one: make and process managers pass on what the whole group got."""
 
+GIVING_UP_SECONDS = 1.0
+"""So much longer than an answer may take is waited at the end for those that don't send or read."""
+
+LAST_SECONDS = 0.1
+"""In which what has come to this machine is read, before connections that are idle are closed."""
+
+LAST_LOOKS = 10
+"""So often that time is given, at most, while some were let in and have not asked for anything yet."""
+
 _log = logging.getLogger(__name__)
+
+
+class ServerState(uvicorn.server.ServerState):
+    """What connections know of their server.
+
+    Attributes
+    ----------
+    draining
+        Whether it is about to end.
+    """
+
+    draining = False
 
 
 class Server(uvicorn.Server):
@@ -39,20 +65,49 @@ class Server(uvicorn.Server):
         The application's.
     drain_seconds : float
         How long requests are served on after the first signal.
+    finish_seconds : float
+        How long, after that, what is in flight may take to be finished.
+    reload : callable
+        Has new models take the places of old ones, and says in the log what came of it.
     """
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        lifecycle: Lifecycle,
+        drain_seconds: float,
+        finish_seconds: float,
+        reload: Callable[[], Coroutine[None, None, None]],
+    ) -> None:
         super().__init__(config)
+        self.server_state = self._state = ServerState()
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
+        self._finish_seconds = finish_seconds
+        self._reload = reload
+        self._reloads: set[asyncio.Task[None]] = set()
         self._asked_at: float | None = None
         self._ends_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, listen, and say where."""
         await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+
+        def hung_up() -> None:
+            # It may come when all is over.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._begin_reload)
+
+        call_on_hangup(hung_up, lambda: self.handle_exit(signal.SIGHUP, None))
         for each in sockets or ():
             _log.info("running on %s", url_of(each))
+
+    def _begin_reload(self) -> None:
+        _log.info("SIGHUP: looking for new models")
+        task = asyncio.ensure_future(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
         """Begin to drain; on a second signal, end."""
@@ -71,6 +126,7 @@ class Server(uvicorn.Server):
         self._asked_at = monotonic()
         self._ends_at = self._asked_at + seconds
         self._lifecycle.drain()
+        self._state.draining = True
 
     async def on_tick(self, counter: int) -> bool:
         """Say whether it is time to take no more connections."""
@@ -80,7 +136,29 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, and finish what is in flight."""
         self._lifecycle.end()
+        await self._let_in_the_last(sockets or [])
+        cutting = asyncio.get_running_loop().call_later(self._finish_seconds, self._cut_off)
         await super().shutdown(sockets)
+        cutting.cancel()
+
+    async def _let_in_the_last(self, sockets: list[socket.socket]) -> None:
+        """Have nobody come to the door any more; who is there already is let in, and heard."""
+        for each in sockets:
+            each.listen(0)
+        for _ in range(LAST_LOOKS):
+            await asyncio.sleep(LAST_SECONDS)
+            if all(each.cycle is not None for each in self._connections()):
+                break
+
+    def _connections(self) -> list[Protocol]:
+        return cast("list[Protocol]", list(self.server_state.connections))
+
+    def _cut_off(self) -> None:
+        """Close the connections of those who still don't send, or don't read: what came whole has had its time."""
+        left = self._connections()
+        _log.warning("cutting off %d connections that didn't come to their end", len(left))
+        for connection in left:
+            connection.transport.abort()
 
 
 def server_of(app: FastAPI) -> Server:
@@ -99,4 +177,7 @@ def server_of(app: FastAPI) -> Server:
         access_log=service.settings.log_level == "debug",
         log_config=None,
     )
-    return Server(config, service.lifecycle, service.settings.drain_seconds)
+    settings = service.settings
+    # What came whole has its answer by then, or was told that it took too long.
+    most = settings.request_timeout_seconds + GIVING_UP_SECONDS
+    return Server(config, service.lifecycle, settings.drain_seconds, most, service.reloader.reload_and_log)

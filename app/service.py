@@ -13,25 +13,25 @@ from app.access import Access
 from app.access_settings import origins_of
 from app.admission import Admission
 from app.bodies import BodyLimits
-from app.errors import InvalidRequestError, NotExplainableError, NotReadyError
+from app.errors import InvalidRequestError, NotReadyError
 from app.fetching.fetcher import Fetcher
 from app.hosts import Hosts
 from app.keys_file import KeysFile
 from app.lifecycle import Lifecycle, State
-from app.model_folder import ModelFolder
+from app.live import Live
+from app.loader import Loader
 from app.pool import Pool
 from app.processes import STARTER
 from app.refusals import StartRefusedError
+from app.reloading import Reloader
+from app.roster import Roster
 from app.settings import Settings
-from app.starting import Running, start_of
+from app.starting import Running
 from app.telemetry.telemetry import Telemetry
 from app.worker_link import Starter
 from galaxytree.views import Views
 
 _log = logging.getLogger(__name__)
-
-_SHOWN = 40
-"""Of a name that there isn't, so many characters are said again."""
 
 FULL = "full"
 
@@ -42,8 +42,10 @@ class Service:
 
     Attributes
     ----------
-    settings, folder
-        What the service was started with, all of it verified.
+    settings
+        What the service was started with.
+    roster
+        Its models, all of them verified.
     access
         Who may do what.
     admission
@@ -57,15 +59,13 @@ class Service:
     """
 
     settings: Settings
-    folder: ModelFolder
+    roster: Roster
     access: Access
     admission: Admission
     starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     telemetry: Telemetry = field(default_factory=Telemetry)
     _fetcher: Fetcher | None = None
-    _running: Running | None = None
-    _pool: Pool | None = None
     _loading: asyncio.Task[None] | None = None
     _watching: asyncio.Task[None] | None = None
 
@@ -78,8 +78,7 @@ class Service:
         StartRefusedError
             If the service can't start as it is set; the message says what to do.
         """
-        folder = ModelFolder.open(settings.model)
-        folder.verify()
+        roster = Roster.open(settings)
         access = Access.of(settings)
         admission = Admission(
             settings.queue_images,
@@ -88,7 +87,7 @@ class Service:
             settings.bulk_share,
             settings.batches,
         )
-        return cls(settings, folder, access, admission, starter, telemetry=Telemetry.of(settings))
+        return cls(settings, roster, access, admission, starter, telemetry=Telemetry.of(settings))
 
     @cached_property
     def _most_views(self) -> int:
@@ -116,29 +115,50 @@ class Service:
         """What the body of one image may take."""
         return BodyLimits(self.settings.max_image_bytes, self.settings.body_timeout_seconds)
 
-    @property
-    def pool(self) -> Pool:
-        """The workers; NotReadyError while they aren't ready, or none is left."""
-        if self._pool is None or self._running is None or not self._pool.ready:
+    @cached_property
+    def loader(self) -> Loader:
+        """What brings models up."""
+        return Loader(self.settings, self.starter, self._pool_failed, self.telemetry.numbers)
+
+    @cached_property
+    def reloader(self) -> Reloader:
+        """What has new models take the places of old ones."""
+        return Reloader(self.roster, self.loader, self.lifecycle, self.not_ready)
+
+    def live(self, name: str | None = None) -> Live:
+        """Return a model in service.
+
+        Parameters
+        ----------
+        name
+            As it was asked for; None for the default.
+
+        Raises
+        ------
+        UnknownModelError
+            If there is none of this name.
+        NotReadyError
+            While its workers aren't ready, or none is left.
+        """
+        found = self.roster.find(name)
+        if found is None:
+            _ = self.roster.folder(name)
             raise self.not_ready(State.STARTING)
-        return self._pool
+        self.check_workers(found)
+        return found
 
-    @property
-    def running(self) -> Running:
-        """What the workers run; NotReadyError while they aren't ready."""
-        if self._running is None:
+    def check_workers(self, live: Live) -> None:
+        """NotReadyError if a model has no worker left."""
+        if not live.pool.ready:
             raise self.not_ready(State.STARTING)
-        return self._running
 
-    @property
-    def workers(self) -> Pool | None:
-        """The workers, ready or not; None before the start."""
-        return self._pool
-
-    @property
-    def what_runs(self) -> Running | None:
-        """What the workers run; None while none has ever been ready."""
-        return self._running
+    def running(self, name: str | None = None) -> Running:
+        """Return what the workers of a model run; UnknownModelError, or NotReadyError before they have ever run it."""
+        found = self.roster.find(name)
+        if found is None:
+            _ = self.roster.folder(name)
+            raise self.not_ready(State.STARTING)
+        return found.running
 
     @property
     def is_ready(self) -> bool:
@@ -156,11 +176,6 @@ class Service:
             raise self.not_ready(State.STARTING)
         return self._fetcher
 
-    @property
-    def network_sha256(self) -> str:
-        """SHA-256 of the ONNX file that the workers run; NotReadyError while they aren't ready."""
-        return self.folder.sha256(self.running.precision)
-
     def views(self, asked: Views | None) -> Views:
         """Return how many views an image gets of which so many are asked; InvalidRequestError if they don't fit."""
         views = asked or self.settings.views
@@ -169,42 +184,18 @@ class Service:
             raise InvalidRequestError(msg)
         return views
 
-    def explained(self, asked: str | None) -> int | None:
-        """Return the place in the tree of the answer that is to be explained.
-
-        Raises
-        ------
-        InvalidRequestError
-            If the tree has no such answer.
-        NotExplainableError
-            If the model doesn't say where it looked.
-        NotReadyError
-            While the workers aren't ready.
-        """
-        if asked is None:
-            return None
-        tree = self.folder.tree
-        if asked not in tree.index:
-            named = f"{tree.columns[0]} to {tree.columns[-1]}, as GET /decision-tree lists them"
-            msg = f"query.explain: the tree has no answer {asked[:_SHOWN]!r}; its answers are {named}."
-            raise InvalidRequestError(msg)
-        if not self.running.explainable:
-            msg = "This model doesn't say where it looked (`explainable` of GET /model); ask without explain."
-            raise NotExplainableError(msg)
-        return tree.index[asked]
-
     def not_ready(self, state: str) -> NotReadyError:
         """Return the error that says in which state the service is, instead of ready."""
         seconds = self.settings.retry_after_seconds
         return NotReadyError(f"The service is {state}; try again in {seconds} s.", seconds)
 
     def check_ready(self) -> None:
-        """NotReadyError unless images are welcome: model loaded, workers there, not draining, and room for one more."""
+        """NotReadyError unless images are welcome: models loaded, workers there, not draining, and not nearly full."""
         if self.lifecycle.state is not State.READY:
             raise self.not_ready(self.lifecycle.state)
-        if self._pool is None or not self._pool.ready:
-            raise self.not_ready(State.STARTING)
-        if self.admission.full(self.settings.views):
+        for live in self.roster.live:
+            self.check_workers(live)
+        if self.admission.full(self.settings.views) or self.admission.high(self.settings.ready_share):
             raise self.not_ready(FULL)
 
     async def start(self) -> None:
@@ -217,20 +208,19 @@ class Service:
             self._watching = asyncio.create_task(KeysFile(self.settings.api_keys_file, self.access).watch())
         self.telemetry.start()
         self._fetcher = Fetcher.of(self.settings, self.telemetry.numbers)
-        self._pool = Pool(
-            start_of(self.settings, self.folder.identity),
-            self.starter,
-            self.lifecycle.fail,
-            self.settings.request_timeout_seconds,
-            self.settings.retry_after_seconds,
-            self.telemetry.numbers,
-        )
-        self._loading = asyncio.create_task(self._load(self._pool))
+        self._loading = asyncio.create_task(self._load())
 
-    async def _load(self, pool: Pool) -> None:
-        card = self.folder.card
+    def _pool_failed(self, pool: Pool, sentence: str) -> None:
+        """Hear that a model has no worker left: it is the end of the service, unless it isn't in service."""
+        lives = self.roster.live
+        if not lives or any(live.pool is pool for live in lives):
+            self.lifecycle.fail(sentence)
+        else:
+            _log.error("of a model that is not in service: %s", sentence)
+
+    async def _load(self) -> None:
         try:
-            running = await pool.open()
+            lives = await self.loader.load_all(self.roster.folders, self.roster.find)
         except StartRefusedError as error:
             self.lifecycle.fail(str(error))
             return
@@ -238,14 +228,13 @@ class Service:
             _log.exception("the workers could not be started")
             self.lifecycle.fail(f"the workers could not be started ({error})")
             return
-        self._running = running
+        self.roster.enter(lives)
         # What is here now stays: the collector need not look at it again, which would hold up requests.
         gc.collect()
         gc.freeze()
         self.lifecycle.ready()
-        _log.info("%s runs: %s", running.provider, running.why)
-        _log.info("%s: %s", running.precision, running.why_precision)
-        _log.info("ready: %s %s on %s, %s", card.name, card.version, running.provider, running.precision)
+        for live in lives:
+            _log.info("ready: %s", live.words)
 
     async def stop(self) -> None:
         """Let everything go, without waiting for workers that are still starting."""
@@ -255,6 +244,6 @@ class Service:
                 await asyncio.wait([task])
         if self._fetcher is not None:
             await self._fetcher.close()
-        if self._pool is not None:
-            await self._pool.close()
+        await self.reloader.stop()
+        await asyncio.gather(*(live.pool.close() for live in self.roster.live))
         await self.telemetry.stop()

@@ -30,6 +30,7 @@ from app.fetching.settings import (
     FetchTimeoutSeconds,
     FetchTries,
 )
+from app.model_places import check_models
 from app.telemetry.settings import AccessLogKind, LogFormat, TracesEndpoint
 from galaxytree.views import MOST_VIEWS, Views
 
@@ -56,7 +57,16 @@ class Settings(BaseSettings):
         Path | None,
         Field(
             title="Model",
-            description="Folder with model.onnx and card.json; not set: the model that ships with galaxytree",
+            description="Folder with model.onnx and card.json; not set: the model that ships with galaxytree. Where "
+            "models is set: which of its names is the default, or not set for the first",
+        ),
+    ] = None
+    models: Annotated[
+        str | None,
+        Field(
+            title="Models",
+            description="Several models, by the names under which they are asked for: NAME=FOLDER, with commas "
+            "between them; NAME alone is the model that ships with galaxytree. Each has its own workers in memory",
         ),
     ] = None
     device: Annotated[
@@ -145,6 +155,16 @@ class Settings(BaseSettings):
             le=3600,
         ),
     ] = 30.0
+    ready_share: Annotated[
+        float,
+        Field(
+            title="High-water mark",
+            description="Part of queue_images and of queue_bytes above which /health/ready says 503, so that others "
+            "get what comes; requests are taken all the same until the whole is full",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.9
     retry_after_seconds: Annotated[
         int,
         Field(
@@ -251,6 +271,11 @@ class Settings(BaseSettings):
     def most_views(self) -> int:
         """How many views of one image there is room for."""
         return min(MOST_VIEWS, self.max_batch or MOST_VIEWS, self.queue_images)
+
+    @model_validator(mode="after")
+    def _its_models_are_named(self) -> Self:
+        check_models(self.model, self.models)
+        return self
 
     @model_validator(mode="after")
     def _its_views_fit(self) -> Self:

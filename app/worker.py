@@ -29,6 +29,7 @@ from app.batching import Entry, decode, drop, score
 from app.device_worker import DeviceWorker
 from app.devices import Device, choose
 from app.engine import Engine
+from app.failing import Failing
 from app.frames import JOBS, Frame, FrameReader, Kind, job_of
 from app.loading import load_model
 from app.logs import LINE, JsonFormatter
@@ -90,8 +91,8 @@ def _work(sock: socket.socket, inbox: "_Inbox", start: Start, load: Load) -> Non
     )
     try:
         sock.sendall(Frame(Kind.READY, body=orjson.dumps(asdict(running))).encode())
-        while frames := inbox.wait():
-            worker.take(frames, inbox.peek)
+        while (frames := inbox.wait()) and worker.take(frames, inbox.peek):
+            pass
     finally:
         worker.close()
 
@@ -149,10 +150,11 @@ class _CoreWorker:
         self._sock = sock
         self._engine = engine
         self._max_batch = max_batch
+        self._failing = Failing()
         self._waiting: deque[Entry] = deque()
 
-    def take(self, frames: list[Frame], peek: Callable[[], list[Frame]]) -> None:
-        """Do all that has come, and what comes meanwhile."""
+    def take(self, frames: list[Frame], peek: Callable[[], list[Frame]]) -> bool:
+        """Do all that has come, and what comes meanwhile; return whether the worker is of use for more."""
         self._note(frames, [])
         while self._waiting:
             batch: list[Entry] = []
@@ -162,7 +164,11 @@ class _CoreWorker:
                 self._note(peek(), batch)
             alone = len(batch) == 1 and batch[0].alone
             self._tell(score(self._engine, batch, alone=alone))
+            # Those who wait are given to others.
+            if self._failing.note(batch):
+                return False
             self._note(peek(), [])
+        return True
 
     def close(self) -> None:
         """There is nothing to let go."""

@@ -209,10 +209,9 @@ class Threaded:
 
     @property
     def model(self) -> HeldModel:
-        """The model of the only worker."""
+        """The model of the only worker: the last one that was loaded."""
         assert isinstance(self.load, Held)
-        (model,) = self.load.models
-        return model
+        return self.load.models[-1]
 
 
 @contextmanager

@@ -67,9 +67,9 @@ class _Exchange:
         parameters = BatchParameters.of(scope["query_string"])
         views = service.views(parameters.views)
         kind = kind_of(scope)
-        # While no worker is there nothing is begun.
-        _ = service.pool
-        self._network = service.network_sha256.encode()
+        # While no worker is there nothing is begun; and what is begun with one model isn't gone on with by another.
+        self._live = service.live(parameters.model)
+        self._network = self._live.network_sha256.encode()
         self._service = service
         self._scope = scope
         self._receive = receive
@@ -84,7 +84,7 @@ class _Exchange:
         most = 1 if pictures and not self._in_lines else settings.batch_items
         self._intake = _intake(service, scope, kind, most, in_lines=self._in_lines)
         full, bulk = parameters.detail == "full", parameters.priority == "bulk"
-        way = Way(service, views, full=full, bulk=bulk, pictures=pictures, ticket=ticket_of(scope))
+        way = Way(service, self._live, views, full=full, bulk=bulk, pictures=pictures, ticket=ticket_of(scope))
         concurrency = min(settings.batch_concurrency, AT_A_TIME) if pictures else settings.batch_concurrency
         # Of items that are only so many the results are kept, unless they are as large as images.
         keeps = self._intake.bounded and not (pictures and self._in_lines)
@@ -98,7 +98,8 @@ class _Exchange:
         watchers = self._scope.get("extensions", {}).get(EXTENSION, set())
         watchers.add(self._work.gone)
         try:
-            with self._service.admission.batch(), self._service.lifecycle.calling_at_end(self._finish):
+            service = self._service
+            with self._live.in_use(), service.admission.batch(), service.lifecycle.calling_at_end(self._finish):
                 self._work.start(self._receive)
                 await (self._answer_in_lines() if self._in_lines else self._answer_at_once())
         finally:

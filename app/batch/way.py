@@ -11,6 +11,7 @@ from app.batch.items import Item
 from app.batch.pictures import Pictures, picture_json, result_bytes
 from app.errors import InternalError, RateLimitedError, ServiceError, TryLaterError
 from app.jobs import Answered, Job
+from app.live import Live
 from app.problems import problem_json
 from app.request_id import current_id
 from app.service import Service
@@ -56,6 +57,8 @@ class Way:
     Parameters
     ----------
     service
+    live
+        The model that is asked.
     views, full, bulk
         What is asked for, as in `app.jobs.Job`.
     pictures
@@ -64,9 +67,10 @@ class Way:
         The request's, where it has one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all of it is of one batch)
         self,
         service: Service,
+        live: Live,
         views: Views,
         *,
         full: bool,
@@ -76,6 +80,7 @@ class Way:
     ) -> None:
         self.pictures = pictures
         self._service = service
+        self._live = live
         self._admission = service.admission
         self._fetcher = service.fetcher
         self._views = views
@@ -154,7 +159,8 @@ class Way:
             if not answered.done():
                 answered.set_result(outcome)
 
-        pool = self._service.pool
+        self._service.check_workers(self._live)
+        pool = self._live.pool
         entry = pool.submit(Job(data, self._views, full=self._full, bulk=self._bulk), settle, self._request_id)
         try:
             outcome = await answered

@@ -61,27 +61,28 @@ def _most(settings: Settings) -> int:
 
 async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[Headers, bytes]:
     """Return the headers and the body of an answer; ServiceError if there is none."""
-    named(service, **scope["path_params"])
-    pool, settings = service.pool, service.settings
+    model, version = scope["path_params"]["model"], scope["path_params"].get("version")
+    folder = named(service, model, version)
+    live, settings = service.live(model), service.settings
     head = head_bytes(scope)
-    with service.admission.visit(settings.views) as visit:
+    # Another model may take its place while the body is on its way.
+    with live.in_use(), service.admission.visit(settings.views) as visit:
         limits = Limits(most_json(settings) if head is None else _most(settings), settings.body_timeout_seconds)
         body = await read_body(scope, receive, limits, visit.hold)
         asked, behind = parse(body, head, most_json(settings))
-        outputs = outputs_of(asked, service.running.outputs)
+        outputs = outputs_of(asked, live.running.outputs)
         views, bulk = service.views(asked.parameters.views), asked.parameters.bulk
-        size, most = service.folder.card.framing.size, settings.queue_images // views
+        size, most = folder.card.framing.size, settings.queue_images // views
         images = images_of(asked.inputs[0], behind, size, settings.max_image_bytes, most)
         # They stand for the body from here on.
         del body, behind
         visit.enter_as(len(images.data) * views, bulk=bulk)
         with _counted(ticket_of(scope), len(images.data)):
-            jobs = _Jobs(pool, images, views, bulk=bulk)
+            jobs = _Jobs(live.pool, images, views, bulk=bulk)
             with calling_when_gone(scope, receive, jobs.leave):
                 answered = await jobs.answers()
     said: list[dict[str, Any]] = [orjson.loads(one.body) for one in answered]
-    model = said[0]["model"]
-    beside = {"model_name": model["name"], "model_version": model["version"]}
+    beside = {"model_name": model, "model_version": said[0]["model"]["version"]}
     if asked.id is not None:
         beside["id"] = asked.id
     headers, content = write(beside, [_tensor(name, said, binary=binary) for name, binary in outputs])

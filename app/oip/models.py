@@ -1,12 +1,12 @@
 """Which models there are, and what of them is told."""
 
 from app.errors import UnknownModelError
+from app.model_folder import ModelFolder
 from app.oip.messages import ModelMetadata, TensorMetadata
 from app.oip.tensors import CHANNELS
 from app.oip.wire import BYTES, FP32, UINT8
 from app.ports import INPUT
 from app.service import Service
-from galaxytree.card import ModelCard
 
 PLATFORM = "onnxruntime_onnx"
 _ANY = -1
@@ -14,30 +14,38 @@ _SHOWN = 40
 _OF_AN_IMAGE = frozenset({"out_of_domain"})
 
 
-def named(service: Service, model: str, version: str | None = None) -> ModelCard:
-    """Return the card of a model.
+def named(service: Service, model: str, version: str | None = None) -> ModelFolder:
+    """Return the folder of a model.
 
     Raises
     ------
     UnknownModelError
         If there is none of this name and version.
     """
-    card = service.folder.card
-    if model != card.name:
-        msg = f"There is no model {model[:_SHOWN]!r}; there is {card.name!r}."
+    folder = service.roster.folder(model)
+    if version not in {None, folder.card.version}:
+        said, there_is = (version or "")[:_SHOWN], folder.card.version
+        msg = f"There is no version {said!r} of {model[:_SHOWN]!r}; there is {there_is!r}."
         raise UnknownModelError(msg)
-    if version not in {None, card.version}:
-        msg = f"There is no version {(version or '')[:_SHOWN]!r} of {card.name!r}; there is {card.version!r}."
-        raise UnknownModelError(msg)
-    return card
+    return folder
 
 
-def described(service: Service, card: ModelCard) -> ModelMetadata:
-    """Return what a model takes and gives; NotReadyError while it isn't known what it gives."""
-    size, columns = card.framing.size, len(service.folder.tree.columns)
-    outputs = service.running.outputs
+def described(service: Service, model: str, version: str | None = None) -> ModelMetadata:
+    """Return what a model takes and gives.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is none of this name and version.
+    NotReadyError
+        While it isn't known what it gives.
+    """
+    folder = named(service, model, version)
+    card = folder.card
+    size, columns = card.framing.size, len(folder.tree.columns)
+    outputs = service.running(model).outputs
     return ModelMetadata(
-        name=card.name,
+        name=model,
         versions=(card.version,),
         platform=PLATFORM,
         inputs=(

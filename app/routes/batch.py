@@ -14,6 +14,7 @@ from app.errors import (
     NotReadyError,
     OverloadedError,
     PayloadTooLargeError,
+    UnknownModelError,
     UnsupportedMediaTypeError,
 )
 from app.problems import GUARDED, documented
@@ -66,6 +67,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"X-Galaxytree-Network": _NETWORK}, "content": {NDJSON: _LINES}},
     **documented(
         *GUARDED,
+        UnknownModelError,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,

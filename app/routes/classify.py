@@ -20,12 +20,13 @@ from app.errors import (
     PayloadTooLargeError,
     TooManyPixelsError,
     UndecodableImageError,
+    UnknownModelError,
     UnsupportedMediaTypeError,
 )
 from app.problems import GUARDED, documented
+from app.roster import Roster
 from app.routes.dependencies import check_key
 from app.routes.direct import direct
-from galaxytree.decision_tree import DecisionTree
 from galaxytree.schemas import Classification
 
 PATH = "/classify"
@@ -54,6 +55,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"Server-Timing": _TIMING}},
     **documented(
         *GUARDED,
+        UnknownModelError,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,
@@ -84,14 +86,19 @@ async def classify(_parameters: Annotated[ImageParameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""
 
 
-def name_answers(app: FastAPI, tree: DecisionTree) -> None:
-    """Have an application describe which answers can be explained: those of the tree that its model is of."""
+def name_choices(app: FastAPI, roster: Roster) -> None:
+    """Have an application describe which models there are, and which answers of theirs can be explained."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         described = plain()
-        (explain,) = (one for one in described["paths"][PATH]["post"]["parameters"] if one["name"] == "explain")
-        explain["schema"]["enum"] = list(tree.columns)
+        operations = (operation for path in described["paths"].values() for operation in path.values())
+        for parameter in (each for operation in operations for each in operation.get("parameters", ())):
+            if parameter["name"] == "explain":
+                answers = (answer for folder in roster.folders.values() for answer in folder.tree.columns)
+                parameter["schema"]["enum"] = list(dict.fromkeys(answers))
+            elif parameter["name"] == "model":
+                parameter["schema"]["enum"] = roster.names
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -2,13 +2,15 @@
 
 from fastapi import APIRouter
 
-from app.routes.dependencies import TheService
+from app.errors import UnknownModelError
+from app.problems import documented
+from app.routes.dependencies import NamedModel, TheService
 from galaxytree.decision_tree import DecisionTree
 
 router = APIRouter(tags=["model"])
 
 
-@router.get("/decision-tree")
-async def decision_tree(service: TheService) -> DecisionTree:
+@router.get("/decision-tree", responses=documented(UnknownModelError))
+async def decision_tree(service: TheService, model: NamedModel = None) -> DecisionTree:  # type: ignore[assignment]
     """Return the questions, their wording, answers and labels, and what each question's scores add up to."""
-    return service.folder.tree
+    return service.roster.folder(model).tree

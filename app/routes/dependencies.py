@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.service import Service
@@ -19,6 +19,10 @@ def service_of(request: Request) -> Service:
 
 
 TheService = Annotated[Service, Depends(service_of)]
+
+NamedModel = Annotated[
+    str, Query(description="Name of a model, of those that `GET /models` lists; not given: the default")
+]
 
 
 async def check_key(_shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:

@@ -32,9 +32,9 @@ from app.oip.models import described, named
 from app.oip.told import PREFIX, documented
 from app.oip.wire import BINARY
 from app.problems import GUARDED
+from app.roster import Roster
 from app.routes.dependencies import TheService, check_key
 from app.routes.direct import direct
-from galaxytree.card import ModelCard
 
 EXTENSIONS = ("binary_tensor_data",)
 
@@ -97,30 +97,31 @@ async def server_ready(service: TheService) -> ServerReady:
 @router.get(_MODEL, responses=_OF_A_MODEL)
 async def model_metadata(service: TheService, model: Model) -> ModelMetadata:
     """Say what a model takes and gives."""
-    return described(service, named(service, model))
+    return described(service, model)
 
 
 @router.get(_VERSION, responses=_OF_A_MODEL)
 async def version_metadata(service: TheService, model: Model, version: Version) -> ModelMetadata:
     """Say what a version of a model takes and gives."""
-    return described(service, named(service, model, version))
+    return described(service, model, version)
 
 
 @router.get(f"{_MODEL}/ready", responses=_OF_A_MODEL)
 async def model_ready(service: TheService, model: Model) -> ModelReady:
     """Whether images are welcome for a model."""
-    return _ready(service, named(service, model))
+    return _ready(service, model)
 
 
 @router.get(f"{_VERSION}/ready", responses=_OF_A_MODEL)
 async def version_ready(service: TheService, model: Model, version: Version) -> ModelReady:
     """Whether images are welcome for a version of a model."""
-    return _ready(service, named(service, model, version))
+    return _ready(service, model, version)
 
 
-def _ready(service: TheService, card: ModelCard) -> ModelReady:
+def _ready(service: TheService, model: str, version: str | None = None) -> ModelReady:
+    named(service, model, version)
     service.check_ready()
-    return ModelReady(name=card.name, ready=True)
+    return ModelReady(name=model, ready=True)
 
 
 _INFER: dict[str, Any] = {
@@ -142,18 +143,21 @@ async def infer_version(model: Model, version: Version, _body: InferRequest) -> 
     """Say what the volunteers would say of some galaxies, by a version of a model."""
 
 
-def name_model(app: FastAPI, card: ModelCard) -> None:
-    """Have an application describe which model there is, and in which version."""
+def name_models(app: FastAPI, roster: Roster) -> None:
+    """Have an application describe which models there are, and in which versions."""
     plain = app.openapi
-    known = {"model": card.name, "version": card.version}
 
     def openapi() -> dict[str, Any]:
         said = plain()
+        known = {
+            "model": roster.names,
+            "version": list(dict.fromkeys(each.card.version for each in roster.folders.values())),
+        }
         for path, operations in said["paths"].items():
             if path.startswith(_MODEL):
                 for parameter in (one for each in operations.values() for one in each["parameters"]):
                     if parameter["name"] in known:
-                        parameter["schema"]["enum"] = [known[parameter["name"]]]
+                        parameter["schema"]["enum"] = known[parameter["name"]]
         return said
 
     app.openapi = openapi  # type: ignore[method-assign]

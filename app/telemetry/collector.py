@@ -26,6 +26,7 @@ from app.telemetry.metrics import Metric
 from app.telemetry.numbers import OK, Spread
 
 if TYPE_CHECKING:
+    from app.pool import Pool
     from app.service import Service
 
 SCORED = "scored"
@@ -97,15 +98,18 @@ class ServiceCollector(Collector):
 
     def _queue(self) -> Iterator[Family]:
         admission = self._service.admission
-        pool = self._service.workers
+        pools = self._pools()
         yield _gauge(m.QUEUE_IMAGES, [((), admission.images)])
         yield _gauge(m.QUEUE_IMAGES_LIMIT, [((), admission.max_images)])
         yield _gauge(m.QUEUE_BYTES, [((), admission.bytes)])
         yield _gauge(m.QUEUE_BYTES_LIMIT, [((), admission.max_bytes)])
-        yield _gauge(m.QUEUE_AGE, [((), 0.0 if pool is None else pool.oldest_seconds())])
+        yield _gauge(m.QUEUE_AGE, [((), max((pool.oldest_seconds() for pool in pools), default=0.0))])
         yield _gauge(m.QUEUE_TURNS, [((), admission.waiting)])
         yield _gauge(m.BATCHES, [((), admission.batches)])
         yield _gauge(m.BATCHES_LIMIT, [((), admission.max_batches)])
+
+    def _pools(self) -> "list[Pool]":
+        return [live.pool for live in self._service.roster.live]
 
     def _fetches(self) -> Iterator[Family]:
         numbers = self._service.telemetry.numbers
@@ -113,11 +117,11 @@ class ServiceCollector(Collector):
         yield _histogram(m.FETCH_SECONDS, {(host,): spread for host, spread in numbers.fetch_seconds.items()})
 
     def _workers(self) -> Iterator[Family]:
-        pool = self._service.workers
-        yield _gauge(m.WORKERS, [((), 0 if pool is None else pool.alive)])
-        running = self._service.what_runs
-        on_cpu = running is None or running.provider == CPU
-        yield _gauge(m.WORKERS_WANTED, [((), self._service.settings.workers or cores() if on_cpu else 1)])
+        yield _gauge(m.WORKERS, [((), sum(pool.alive for pool in self._pools()))])
+        each = self._service.settings.workers or cores()
+        lives = self._service.roster.live
+        wanted = sum(each if live.running.provider == CPU else 1 for live in lives) if lives else each
+        yield _gauge(m.WORKERS_WANTED, [((), wanted)])
         yield _counter(m.RESTARTS, [((), self._service.telemetry.numbers.restarts)])
         yield _gauge(m.WORKER_MEMORY, [((), resident_bytes_of_workers())])
 
@@ -125,17 +129,16 @@ class ServiceCollector(Collector):
         service = self._service
         yield _gauge(m.READY, [((), float(service.is_ready))])
         yield _gauge(m.STATE, [((state,), float(service.lifecycle.state is state)) for state in State])
-        running = service.what_runs
-        if running is not None:
-            card = service.folder.card
-            sha256 = service.folder.sha256(running.precision)
-            model = (card.name, card.version, sha256, running.precision, running.provider)
-            yield _gauge(m.MODEL, [(model, 1.0)])
+        models = {
+            (card.name, card.version, live.network_sha256, live.running.precision, live.running.provider): 1.0
+            for live in service.roster.live
+            for card in (live.folder.card,)
+        }
+        yield _gauge(m.MODEL, models.items())
         yield _gauge(m.BUILD, [((version("galaxytree"),), 1.0)])
 
     def _gpu(self) -> Iterator[Family]:
-        running = self._service.what_runs
-        if running is None or running.provider == CPU:
+        if all(live.running.provider == CPU for live in self._service.roster.live):
             return
         if self._gpus is None:
             self._gpus = Gpus()

@@ -11,9 +11,9 @@ import pytest
 
 import app.device_worker
 from app.batching import Entry, decode
-from app.device_worker import MOST_FAILED
 from app.devices import Device
 from app.engine import Engine
+from app.failing import MOST_FAILED
 from app.frames import Frame, Kind
 from app.ports import UnusableScoresError
 from app.providers import CUDA

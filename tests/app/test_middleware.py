@@ -13,6 +13,7 @@ from app.disconnects import EXTENSION, calling_when_gone
 from app.errors import InternalError
 from app.jobs import Job
 from app.lingering import LingeringClose
+from app.live import Live
 from app.main import create_app
 from app.problems import CatchUnexpected
 from app.service import Service
@@ -128,7 +129,8 @@ def test_a_task_that_the_server_cancels_drops_its_image(model_folder: Path) -> N
 
     async def cancel() -> None:
         service, pool = Service.prepare(Settings(model=model_folder, device="cpu")), OnePlace()
-        service._pool, service._running = pool, object()  # type: ignore[assignment]
+        live = Live("default", service.roster.folder(), pool, object())  # type: ignore[arg-type]
+        service.roster.enter([live])
         scope = {"type": "http", "headers": [], "query_string": b"", "extensions": {EXTENSION: set()}}
         task = asyncio.create_task(serve(service, scope, receive, ignore))
         await asyncio.sleep(0)

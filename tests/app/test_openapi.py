@@ -90,7 +90,7 @@ def test_the_service_does_as_it_says(described: Process, method: str, path: str,
 def test_every_error_of_a_route_is_described(described: Process) -> None:
     openapi = httpx.get(f"{described.url}/openapi.json").json()
     responses = openapi["paths"]["/classify"]["post"]["responses"]
-    assert set(responses) == {"200", "401", "403", "408", "413", "415", "421", "422", "429", "500", "503"}
+    assert set(responses) == {"200", "401", "403", "404", "408", "413", "415", "421", "422", "429", "500", "503"}
     for status, response in responses.items():
         if status != "200":
             assert set(response["content"]) == {"application/problem+json"}
@@ -99,6 +99,8 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
     parameters = {each["name"]: each for each in openapi["paths"]["/classify"]["post"]["parameters"]}
     assert parameters["views"]["schema"]["enum"] == [1, 8]
     assert not parameters["views"]["required"]
+    # By the name that is set, and by the one in its card.
+    assert parameters["model"]["schema"]["enum"] == ["default", "tiny"]
     answer = openapi["components"]["schemas"]["Classification"]["properties"]
     assert all(answer[name]["description"] for name in ("views", "uncertainty", "uncertainty_95", "out_of_domain"))
     # Of galaxies, not of the volunteers who saw this one.
@@ -111,7 +113,8 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
 def test_batches_are_described(described: Process) -> None:
     openapi = httpx.get(f"{described.url}/openapi.json").json()
     operation = openapi["paths"]["/classify/batch"]["post"]
-    assert set(operation["responses"]) == {"200", "401", "403", "408", "413", "415", "421", "422", "429", "500", "503"}
+    expected = {"200", "401", "403", "404", "408", "413", "415", "421", "422", "429", "500", "503"}
+    assert set(operation["responses"]) == expected
     kinds = {"application/json", "application/x-ndjson"}
     assert set(operation["responses"]["200"]["content"]) == kinds
     assert set(operation["requestBody"]["content"]) == kinds | {"multipart/form-data"}

@@ -153,6 +153,8 @@ def stopped(process: Process) -> Iterator[int]:
     """Have the only worker hang: it neither works nor ends."""
     wait_for(lambda: len(children(process.popen.pid)) == 1, "the worker to be there")
     (worker,) = children(process.popen.pid)
+    # Before that who starts it would wait for it, too.
+    wait_for(lambda: b"app.worker" in Path(f"/proc/{worker}/cmdline").read_bytes(), "it to be a worker")
     os.kill(worker, signal.SIGSTOP)
     try:
         yield worker

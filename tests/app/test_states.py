@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.devices import Device
+from app.failing import MOST_FAILED
 from app.lifecycle import State
 from app.loading import load_model
 from app.main import create_app
@@ -302,3 +303,18 @@ def test_what_nobody_foresaw(model_folder: Path, caplog: pytest.LogCaptureFixtur
         assert "/secret/place" not in answer.text
         assert answer.headers["X-Request-ID"] == "surprised"
         assert "/secret/place" in caplog.text
+
+
+def test_a_session_that_only_fails_is_replaced_and_the_next_images_are_scored(
+    model_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = Held()
+    with threaded(settings(model_folder), held) as one:
+        held.models[0].failing = True
+        for _ in range(MOST_FAILED):
+            answer = post(one, jpeg())
+            assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        # The next one waits for the new worker, and nobody is sent away meanwhile.
+        assert post(one, jpeg()).is_success
+        assert len(held.models) == 2
+    assert "runs in a row have failed: the worker ends" in caplog.text

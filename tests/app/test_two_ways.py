@@ -95,17 +95,18 @@ def full_of_bytes(one: Threaded) -> Iterator[None]:
 
 @contextmanager
 def starting(one: Threaded) -> Iterator[None]:
-    service = one.app.state.service
-    running, service._running = service._running, None
+    roster = one.app.state.service.roster
+    known, roster._known = roster._known, {}
     yield
-    service._running = running
+    roster._known = known
 
 
 @contextmanager
 def failing(one: Threaded) -> Iterator[None]:
-    one.model.failing = True
+    model = one.model
+    model.failing = True
     yield
-    one.model.failing = False
+    model.failing = False
 
 
 @contextmanager

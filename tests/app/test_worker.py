@@ -10,6 +10,7 @@ import pytest
 import app.worker
 from app.batching import Entry, decode
 from app.engine import Engine
+from app.failing import MOST_FAILED
 from app.frames import Frame, Kind
 from app.model_folder import ModelFolder
 from app.providers import CPU
@@ -246,3 +247,22 @@ def test_a_run_that_fails_is_told_and_the_next_one_is_done(model_folder: Path) -
         boss.say(job(1))
         assert numbers(boss.hear(1)) == [1]
         wait_for(lambda: held.models[0].batches == [1, 1], "both runs")
+
+
+def test_a_core_on_which_all_runs_fail_is_left_to_another_worker(
+    model_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = Held()
+    with at_work(held) as (boss, thread):
+        boss.start(start_in(model_folder))
+        (model,) = held.models
+        # It may fail now and then.
+        fails = [*[True] * (MOST_FAILED - 1), False, *[True] * MOST_FAILED]
+        for number, failing in enumerate(fails):
+            model.failing = failing
+            boss.say(job(number))
+            assert kinds(boss.hear(1)) == [(Kind.FAILURE if failing else Kind.ANSWER, number)]
+        assert boss.hear(1) == []
+        thread.join(30)
+        assert not thread.is_alive()
+    assert f"{MOST_FAILED} runs in a row have failed" in caplog.text
