@@ -77,14 +77,26 @@ class Parameters(BaseModel):
             raise InvalidRequestError("; ".join(details)) from error
 
 
+class ImageParameters(Parameters):
+    """What the query of one image may say."""
+
+    explain: Annotated[
+        str,
+        Field(
+            description="Id of an answer: `explanation` then says where in the picture the network saw evidence for "
+            "it. Of models that say so, see `explainable` of `GET /model`"
+        ),
+    ] = None  # type: ignore[assignment]  # None is no value that a client can send
+
+
 _SHORT = 128
 
-_known = lru_cache(maxsize=256)(Parameters.of)
+_known = lru_cache(maxsize=256)(ImageParameters.of)
 
 
-def _parameters(query: bytes) -> Parameters:
+def _parameters(query: bytes) -> ImageParameters:
     # Short ones come again and again; long ones are not worth keeping.
-    return _known(query) if len(query) <= _SHORT else Parameters.of(query)
+    return _known(query) if len(query) <= _SHORT else ImageParameters.of(query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ class _Asked:
     views: Views
     full: bool
     bulk: bool
+    explain: int | None
 
     @classmethod
     def of(cls, service: Service, scope: Scope) -> "_Asked":
@@ -102,11 +115,13 @@ class _Asked:
         service.authorize(scope)
         parameters = _parameters(scope["query_string"])
         views = service.views(parameters.views)
-        return cls(service.pool, views, parameters.detail == "full", parameters.priority == "bulk")
+        explain = service.explained(parameters.explain)
+        return cls(service.pool, views, parameters.detail == "full", parameters.priority == "bulk", explain)
 
     def submit(self, data: bytes, done: Callable[[Outcome], object], request_id: str) -> Entry:
         """Have the image that came classified."""
-        return self.pool.submit(Job(data, self.views, full=self.full, bulk=self.bulk), done, request_id)
+        job = Job(data, self.views, full=self.full, bulk=self.bulk, explain=self.explain)
+        return self.pool.submit(job, done, request_id)
 
 
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,8 +10,7 @@ from contextlib import suppress
 
 from app.batching import Entry, decode, drop, score
 from app.engine import Engine
-from app.frames import Frame, Kind
-from app.jobs import Job
+from app.frames import Frame, Kind, job_of
 
 MOST_FAILED = 3
 """After so many runs in a row that failed the device is taken to be of no more use to this process.
@@ -51,7 +50,7 @@ class DeviceWorker:
         """Have what has come decoded, and then run."""
         for frame in frames:
             if frame.kind is Kind.JOB:
-                entry = Entry(frame.number, Job(frame.body, frame.views, full=frame.full))
+                entry = Entry(frame.number, job_of(frame))
                 self._entries[frame.number] = entry
                 self._decoding.submit(self._decode, entry)
             elif (entry_gone := self._entries.get(frame.number)) is not None:

@@ -1,6 +1,7 @@
 """Images -> answers, with one model: what a worker does, by itself or a batch at a time."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import orjson
@@ -28,6 +29,7 @@ class Engine:
         self._reader = ImageReader(model.card.framing, max_pixels)
         name = ModelName(name=model.card.name, version=model.card.version, tree=model.card.tree)
         self._wording = Wording(model.tree, name)
+        self._explainer = model.explainer
 
     def read(self, job: Job) -> FramedImage:
         """Decode one image and frame its views.
@@ -55,6 +57,16 @@ class Engine:
             If the network answers something else than finite scores.
         """
         pixels = images[0].pixels if len(images) == 1 else np.concatenate([image.pixels for image in images])
-        averages = self.model.predict(pixels, alone=alone).over_views([len(image.pixels) for image in images])
-        answers = self._wording.answers(averages, [image.facts for image in images], [job.full for job in jobs])
+        explain = any(job.explain is not None for job in jobs)
+        predictions = self.model.predict(pixels, alone=alone, explain=explain)
+        views = [len(image.pixels) for image in images]
+        answers = self._wording.answers(
+            predictions.over_views(views), [image.facts for image in images], [job.full for job in jobs]
+        )
+        if predictions.evidence is not None and self._explainer is not None:
+            ends = accumulate(views)
+            for job, image, answer, end, count in zip(jobs, images, answers, ends, views, strict=True):
+                if job.explain is not None:
+                    own = predictions.evidence[end - count : end]
+                    answer["explanation"] = self._explainer.explanation(job.explain, own, image.facts)
         return [orjson.dumps(answer) for answer in answers]

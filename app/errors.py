@@ -5,6 +5,7 @@
     ServiceError
     ├── RequestError                    the request can't be served as it is
     │   ├── InvalidRequestError         422 invalid_request
+    │   ├── NotExplainableError         422 not_explainable
     │   ├── UndecodableImageError       422 undecodable_image
     │   ├── TooManyPixelsError          422 too_many_pixels
     │   ├── UnsupportedMediaTypeError   415 unsupported_media_type
@@ -66,6 +67,12 @@ class InvalidRequestError(RequestError):
     """The request's form is wrong: its parameters, its JSON, its multipart framing, or something that is missing."""
 
     status, code, title = 422, "invalid_request", "The request is not well formed"
+
+
+class NotExplainableError(RequestError):
+    """It is asked where the network looked, and this network doesn't say."""
+
+    status, code, title = 422, "not_explainable", "The model doesn't say where it looked"
 
 
 class UndecodableImageError(RequestError):

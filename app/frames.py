@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple, cast
 
+from app.jobs import Job
 from galaxytree.views import Views
 
 
@@ -34,6 +35,10 @@ class Kind(IntEnum):
     """The job was cancelled, and the worker has let go of it."""
 
 
+NOTHING = -1
+"""Where no answer is to be explained."""
+
+
 class Frame(NamedTuple):
     """One frame.
 
@@ -44,6 +49,8 @@ class Frame(NamedTuple):
         Of the job.
     views, full
         See `Job`.
+    explain
+        See `Job`; `NOTHING` for None.
     alone
         Whether nobody else needs the cores.
     decode_seconds, infer_seconds
@@ -55,6 +62,7 @@ class Frame(NamedTuple):
     number: int = 0
     views: Views = 1
     full: bool = False
+    explain: int = NOTHING
     alone: bool = False
     decode_seconds: float = 0.0
     infer_seconds: float = 0.0
@@ -65,7 +73,19 @@ class Frame(NamedTuple):
         return _HEADER.pack(*self[:-1], len(self.body)) + self.body
 
 
-_HEADER = struct.Struct("<BQB??ffI")
+def frame_of(number: int, job: Job, *, alone: bool) -> Frame:
+    """Return the frame that gives a worker a job."""
+    explain = NOTHING if job.explain is None else job.explain
+    return Frame(Kind.JOB, number, job.views, job.full, explain, alone, body=job.data)
+
+
+def job_of(frame: Frame) -> Job:
+    """Return the job that a frame gives."""
+    explain = None if frame.explain == NOTHING else frame.explain
+    return Job(frame.body, frame.views, full=frame.full, explain=explain)
+
+
+_HEADER = struct.Struct("<BQB?h?ffI")
 
 
 class FrameReader:
@@ -79,11 +99,11 @@ class FrameReader:
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _HEADER.size:
-            kind, number, views, full, alone, decode, infer, length = _HEADER.unpack_from(self._buffer, at)
+            kind, number, views, full, explain, alone, decode, infer, length = _HEADER.unpack_from(self._buffer, at)
             start = at + _HEADER.size
             if len(self._buffer) < start + length:
                 break
             at = start + length
             body = bytes(memoryview(self._buffer)[start:at])
-            yield Frame(Kind(kind), number, cast("Views", views), full, alone, decode, infer, body)
+            yield Frame(Kind(kind), number, cast("Views", views), full, explain, alone, decode, infer, body)
         del self._buffer[:at]

@@ -19,12 +19,15 @@ class Job:
         Whether to give questions, path and summary beside the scores.
     bulk
         Whether others may go ahead.
+    explain
+        Place in the tree of the answer for which it is asked where the network looked.
     """
 
     data: bytes
     views: Views = 1
     full: bool = False
     bulk: bool = False
+    explain: int | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     handle_errors(app)
 
     app.include_router(classify.router)
+    classify.name_answers(app, service.folder.tree)
     app.include_router(batch.router)
     app.include_router(decision_tree.router)
     app.include_router(model.router)

@@ -7,14 +7,17 @@ from typing import Any, Literal
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from app.devices import Device
+from app.explanation import Explainer
 from app.model_folder import ModelFolder
 from app.ports import EXPORT_AGAIN, INPUT, TOLERANCE, Ports, UnusableScoresError
 from app.providers import CPU, CUDA, cores
 from app.refusals import DeviceRefusedError, ModelRefusedError
 from galaxytree.card import MOST_RISE
 from galaxytree.decision_tree import InconsistentScoresError
+from galaxytree.evidence import EVIDENCE, Seen
 from galaxytree.instructions import EXACT_SUMS, dot_product
 from galaxytree.predictions import Predictions
 
@@ -51,6 +54,8 @@ class Model:
     Attributes
     ----------
     card, tree, device
+    explainer
+        Draws where the network looked; None of a network that doesn't say.
     precision, why_precision
         In which the network computes, and why.
 
@@ -73,11 +78,15 @@ class Model:
         _verify_provider(self._session, device)
         self._ports = Ports(self._session, folder)
         _verify_metadata(self._session, folder)
+        self.explainer = self._explaining(folder)
+        # What of the graph is only needed for the evidence is then left out of a run.
+        self._plain = onnxruntime.RunOptions()
+        self._plain.only_execute_path_to_fetches = True
         threads = threads or cores()
         on_cpu = device.provider == CPU
         self._wide_session = _session(data, folder, device, threads) if on_cpu and threads > 1 else None
 
-    def predict(self, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
+    def predict(self, images: NDArray[np.uint8], *, alone: bool = False, explain: bool = False) -> Predictions:
         """Score a batch. On a CPU several threads may do so at a time.
 
         Parameters
@@ -85,6 +94,8 @@ class Model:
         images : array of uint8, shape [N, size, size, 3]
         alone : bool
             Whether all cores are free for this run; on one core else.
+        explain : bool
+            Whether the evidence is wanted too, of a network that is explainable.
 
         Returns
         -------
@@ -97,7 +108,24 @@ class Model:
             If the network answers something else.
         """
         session = self._wide_session if alone and self._wide_session is not None else self._session
-        return self._ports.read(session.run(self._ports.outputs, {INPUT: images}), len(images))
+        outputs = (*self._ports.outputs, EVIDENCE) if explain else self._ports.outputs
+        return self._ports.read(session.run(outputs, {INPUT: images}, self._plain), len(images))
+
+    @property
+    def explainable(self) -> bool:
+        """Whether the network can say where it looked."""
+        return self.explainer is not None
+
+    def _explaining(self, folder: ModelFolder) -> Explainer | None:
+        if self._ports.grid is None:
+            return None
+        said = self._session.get_modelmeta().custom_metadata_map.get(EVIDENCE, "")
+        try:
+            seen = Seen.model_validate_json(said)
+        except ValidationError as error:
+            msg = f"{folder.file} doesn't say what of its input the {EVIDENCE} covers: {EXPORT_AGAIN}"
+            raise ModelRefusedError(msg) from error
+        return Explainer(self.tree.columns, self.card.framing, seen, self._ports.grid)
 
     @property
     def wide(self) -> bool:
@@ -146,7 +174,7 @@ class Model:
             images = random.integers(0, 256, (count, size, size, 3), np.uint8)
             try:
                 self.tree.check(self.predict(np.zeros_like(images), alone=alone).scores, TOLERANCE)
-                self.tree.check(self.predict(images, alone=alone).scores, TOLERANCE)
+                self.tree.check(self.predict(images, alone=alone, explain=self.explainable).scores, TOLERANCE)
             except InconsistentScoresError as error:
                 msg = f"the model's scores don't add up as {self.tree.name} says ({error}): {EXPORT_AGAIN}"
                 raise ModelRefusedError(msg) from error

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from app.model_folder import ModelFolder
 from app.refusals import ModelRefusedError
+from galaxytree.evidence import EVIDENCE
 from galaxytree.predictions import Predictions
 
 INPUT = "images"
 EXPORT_AGAIN = "export the model again"
+_FLOATS = "tensor(float)"
+_MAP_AXES = 4
 TOLERANCE = 1e-5
 """By how much an answer may miss its bounds or the tree's sums: networks compute in float32."""
 
@@ -107,7 +110,10 @@ class Ports:
     Attributes
     ----------
     outputs
-        Names of the outputs that it has, in the order in which `read` takes them.
+        Names of the outputs that an answer is made of, in the order in which `read` takes them.
+    grid
+        How many rows and columns of cells the evidence has, which is an output for those who ask for it; None of a
+        network without it.
 
     Raises
     ------
@@ -118,8 +124,11 @@ class Ports:
     def __init__(self, session: Any, folder: ModelFolder) -> None:  # noqa: ANN401 (onnxruntime ships no types)
         size, self._columns = folder.card.framing.size, len(folder.tree.columns)
         _verify(folder, "input", session.get_inputs(), [_Port(INPUT, "tensor(uint8)", (size, size, 3))])
-        known = [_Port(one.name, "tensor(float)", self._shape(one)) for one in _OUTPUTS]
+        known = [_Port(one.name, _FLOATS, self._shape(one)) for one in _OUTPUTS]
         found = session.get_outputs()
+        self.grid = _grid(found)
+        if self.grid is not None:
+            known.append(_Port(EVIDENCE, _FLOATS, (self._columns, *self.grid)))
         _verify(folder, "output", found, known)
         names = {port.name for port in found}
         self._outputs = tuple(one for one in _OUTPUTS if one.name in names)
@@ -131,7 +140,7 @@ class Ports:
         Parameters
         ----------
         answers : list of arrays of float32
-            One for each of `outputs`.
+            One for each of `outputs`, and then the evidence, if it was asked for.
         images : int
 
         Raises
@@ -139,18 +148,31 @@ class Ports:
         UnusableScoresError
             If one is of another shape, or its values are not finite or out of bounds.
         """
+        evidence = None
+        if len(answers) > len(self._outputs):
+            *answers, said = answers
+            evidence = _Output(EVIDENCE).usable(said, (images, self._columns, *(self.grid or ())))
         shapes = [(images, *self._shape(one)) for one in self._outputs]
         if [values.shape for values in answers] == shapes and _all_between_0_and_1(answers):
             # As it nearly always is: no output has narrower bounds.
-            return Predictions(**dict(zip(self.outputs, answers, strict=True)))
+            return Predictions(**dict(zip(self.outputs, answers, strict=True)), evidence=evidence)
         usable = {
             one.name: one.usable(values, shape)
             for one, values, shape in zip(self._outputs, answers, shapes, strict=True)
         }
-        return Predictions(**usable)
+        return Predictions(**usable, evidence=evidence)
 
     def _shape(self, output: _Output) -> tuple[int, ...]:
         return (self._columns,) if output.of_columns else ()
+
+
+def _grid(found: list[Any]) -> tuple[int, int] | None:
+    """Return how many rows and columns of cells the evidence has: none, if the graph says something else of it."""
+    for port in found:
+        if port.name == EVIDENCE:
+            rows, columns = port.shape[2:] if len(port.shape) == _MAP_AXES else (0, 0)
+            return (rows, columns) if isinstance(rows, int) and isinstance(columns, int) else (0, 0)
+    return None
 
 
 def _all_between_0_and_1(answers: list[NDArray[np.float32]]) -> bool:

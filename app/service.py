@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from app.admission import Admission
 from app.bodies import BodyLimits
-from app.errors import InvalidRequestError, NotReadyError
+from app.errors import InvalidRequestError, NotExplainableError, NotReadyError
 from app.fetching.fetcher import Fetcher
 from app.keys import ApiKeys, shown_key
 from app.lifecycle import Lifecycle, State
@@ -25,6 +25,9 @@ from app.worker_link import Starter
 from galaxytree.views import Views
 
 _log = logging.getLogger(__name__)
+
+_SHOWN = 40
+"""Of a name that there isn't, so many characters are said again."""
 
 FULL = "full"
 
@@ -124,6 +127,30 @@ class Service:
             msg = f"This service has no room for {views} views of an image (max_batch, queue_images); ask for views=1."
             raise InvalidRequestError(msg)
         return views
+
+    def explained(self, asked: str | None) -> int | None:
+        """Return the place in the tree of the answer that is to be explained.
+
+        Raises
+        ------
+        InvalidRequestError
+            If the tree has no such answer.
+        NotExplainableError
+            If the model doesn't say where it looked.
+        NotReadyError
+            While the workers aren't ready.
+        """
+        if asked is None:
+            return None
+        tree = self.folder.tree
+        if asked not in tree.index:
+            named = f"{tree.columns[0]} to {tree.columns[-1]}, as GET /decision-tree lists them"
+            msg = f"query.explain: the tree has no answer {asked[:_SHOWN]!r}; its answers are {named}."
+            raise InvalidRequestError(msg)
+        if not self.running.explainable:
+            msg = "This model doesn't say where it looked (`explainable` of GET /model); ask without explain."
+            raise NotExplainableError(msg)
+        return tree.index[asked]
 
     def not_ready(self, state: str) -> NotReadyError:
         """Return the error that says in which state the service is, instead of ready."""

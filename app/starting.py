@@ -84,6 +84,8 @@ class Running:
         Views in one run, at most.
     outputs
         Names of what the network answers.
+    explainable
+        Whether it can also say where it looked.
     wide
         Whether a run that is alone has all cores, on a CPU: where that was faster.
     """
@@ -94,4 +96,5 @@ class Running:
     why_precision: str
     max_batch: int
     outputs: tuple[str, ...]
+    explainable: bool
     wide: bool

@@ -29,8 +29,7 @@ from app.batching import Entry, decode, drop, score
 from app.device_worker import DeviceWorker
 from app.devices import Device, choose
 from app.engine import Engine
-from app.frames import Frame, FrameReader, Kind
-from app.jobs import Job
+from app.frames import Frame, FrameReader, Kind, job_of
 from app.loading import load_model
 from app.model import Model
 from app.model_folder import ModelFolder
@@ -85,6 +84,7 @@ def _work(sock: socket.socket, inbox: "_Inbox", start: Start, load: Load) -> Non
         model.why_precision,
         max_batch,
         model.outputs,
+        model.explainable,
         model.wide,
     )
     try:
@@ -209,7 +209,7 @@ def _views(entries: Iterable[Entry]) -> int:
 
 def entry_of(frame: Frame) -> Entry:
     """Return the entry that a job's frame speaks of."""
-    return Entry(frame.number, Job(frame.body, frame.views, full=frame.full), alone=frame.alone)
+    return Entry(frame.number, job_of(frame), alone=frame.alone)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import orjson
 
 from app.errors import InternalError, request_errors
-from app.frames import Frame, FrameReader, Kind
+from app.frames import Frame, FrameReader, Kind, frame_of
 from app.jobs import Answered
 from app.refusals import WorkerRefusedError, refusals
 from app.starting import Running, Start
@@ -119,8 +119,7 @@ class WorkerLink(asyncio.Protocol):
         # Nobody else is to be with a suspect.
         entry.weight = _MUCH if entry.suspect else entry.job.views
         self.load += entry.weight
-        job = entry.job
-        self._send(Frame(Kind.JOB, entry.number, job.views, job.full, alone, body=job.data))
+        self._send(frame_of(entry.number, entry.job, alone=alone))
 
     def silent_since(self) -> float:
         """Return since when it has owed an answer: on the loop's clock, and now if it owes none.

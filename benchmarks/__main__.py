@@ -12,8 +12,9 @@ from typing import Any
 import click
 
 from benchmarks.environments import PEERS, NotInstalledError, install
+from benchmarks.explaining import explaining
 from benchmarks.failures import WrkError
-from benchmarks.images import Images, galaxies
+from benchmarks.images import Images, galaxies, made
 from benchmarks.machine import this_machine
 from benchmarks.performing import SCENARIOS, perform
 from benchmarks.provenance import commit, model
@@ -98,6 +99,13 @@ def survey_command(**given: Any) -> None:  # noqa: ANN401  (options of every typ
         raise click.UsageError(str(error)) from error
     _end_in_good_order()
     click.echo(perform_surveys(settings, _command(), _say))
+
+
+@main.command("explain")
+@click.option("--count", type=click.IntRange(min=10), default=1000, show_default=True, help="Requests of each kind")
+def explain_command(count: int) -> None:
+    """Measure what it costs to ask where the network looked, with both networks; print the table."""
+    click.echo(explaining([made(seed) for seed in range(16)], count))
 
 
 @main.command("table")

@@ -66,12 +66,15 @@ class Predictions:
         float32, shape [N, columns], or None; see `Averages`.
     out_of_domain
         float32, shape [N], or None; see `Averages`.
+    evidence
+        float32, shape [N, columns, h, w]: see `galaxytree.evidence`; None if nobody asked.
     """
 
     scores: NDArray[np.float32]
     uncertainty: NDArray[np.float32] | None = None
     uncertainty_95: NDArray[np.float32] | None = None
     out_of_domain: NDArray[np.float32] | None = None
+    evidence: NDArray[np.float32] | None = None
 
     def over_views(self, views: Sequence[int] | None = None) -> Averages:
         """Average the rows that are views of one image.

@@ -64,11 +64,46 @@ class QuestionScores(_Message):
     answers: tuple[AnswerScore, ...]
 
 
+class Box(_Message):
+    """A part of a picture, in pixels from its left and top edges, after the rotation that EXIF asks for."""
+
+    left: float
+    top: float
+    width: Annotated[float, Field(gt=0)]
+    height: Annotated[float, Field(gt=0)]
+
+
+class Explanation(_Message):
+    """Where in the picture the network saw evidence for one answer (Zhou et al. 2016: class activation maps).
+
+    It is what the network makes its scores of: the mean of `grid` is ln(fraction) of the answer, less the mean of that
+    over the answers of its question.
+    """
+
+    answer: Annotated[str, Field(description="Its id", examples=["Class4.1"])]
+    png: Annotated[
+        str,
+        Field(
+            description="A grey PNG of 64 x 64 pixels in base64, which covers `box`: 0 where nothing speaks for the "
+            "answer, 255 where most does",
+            json_schema_extra={"contentEncoding": "base64", "contentMediaType": "image/png"},
+        ),
+    ]
+    grid: Annotated[
+        tuple[tuple[float, ...], ...],
+        Field(
+            description="The evidence in each of the network's cells, in rows from the top: log-odds of the answer "
+            "against the others of its question. The map passes from the middle of a cell to the next one's"
+        ),
+    ]
+    box: Annotated[Box, Field(description="The part of the picture that the network sees")]
+
+
 class Classification(_Message):
     """The answer for one image.
 
     `questions`, `path` and `summary` are left out for ``detail=scores``; `uncertainty`, `uncertainty_95` and
-    `out_of_domain` where the model doesn't say.
+    `out_of_domain` where the model doesn't say; `explanation` unless it is asked for.
     """
 
     model: ModelName
@@ -96,6 +131,9 @@ class Classification(_Message):
     questions: Annotated[tuple[QuestionScores, ...] | None, Field(description="The scores by question")] = None
     path: Annotated[tuple[str, ...] | None, Field(description="Likeliest answers, from first question to end")] = None
     summary: Annotated[str | None, Field(description="The answer in a sentence")] = None
+    explanation: Annotated[
+        Explanation | None, Field(description="Where the network looked, if it was asked for: `explain`")
+    ] = None
 
     @property
     def flagged(self) -> bool:

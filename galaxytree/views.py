@@ -1,7 +1,9 @@
 """In how many orientations an image is looked at: as it is, or in all eight in which a square can lie."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BeforeValidator
 
@@ -26,6 +28,14 @@ Turn = Image.Transpose | None
 # The dihedral group D4: a picture as it is, and turned and mirrored in the seven other ways that keep its pixels.
 _ALL: tuple[Turn, ...] = (None, *Image.Transpose)
 
+# Counter-clockwise, as Pillow and NumPy both count them.
+_QUARTERS: dict[Turn, int] = {
+    None: 0,
+    Image.Transpose.ROTATE_90: 1,
+    Image.Transpose.ROTATE_180: 2,
+    Image.Transpose.ROTATE_270: 3,
+}
+
 
 def orientations(views: Views) -> tuple[Turn, ...]:
     """Return how a picture is to be turned for each of its views; for the first, not at all.
@@ -39,3 +49,31 @@ def orientations(views: Views) -> tuple[Turn, ...]:
         msg = f"views={views}: an image has {' or '.join(map(str, VIEWS))} views"
         raise ValueError(msg)
     return _ALL[:views]
+
+
+def turned_back(maps: NDArray[Any]) -> NDArray[Any]:
+    """Turn what belongs to each view of a picture back, so that it lies as the picture itself.
+
+    Parameters
+    ----------
+    maps : array, shape [views, n, n]
+        In the order of `orientations`.
+
+    Returns
+    -------
+    array of the same shape and dtype
+    """
+    if len(maps) == 1:
+        return maps
+    return np.stack([_turned_back(one, turn) for one, turn in zip(maps, _ALL, strict=True)])
+
+
+def _turned_back(one: NDArray[Any], turn: Turn) -> NDArray[Any]:
+    kind = Image.Transpose
+    if turn in _QUARTERS:
+        return np.rot90(one, -_QUARTERS[turn])
+    if turn is kind.FLIP_LEFT_RIGHT:
+        return one[:, ::-1]
+    if turn is kind.FLIP_TOP_BOTTOM:
+        return one[::-1]
+    return one.T if turn is kind.TRANSPOSE else np.rot90(one, 2).T

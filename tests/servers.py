@@ -151,7 +151,7 @@ class HeldModel(Model):
         self.alone: list[bool] = []
         self.entered = threading.Event()
 
-    def predict(self, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
+    def predict(self, images: NDArray[np.uint8], *, alone: bool = False, explain: bool = False) -> Predictions:
         self.batches.append(len(images))
         self.alone.append(alone)
         self.entered.set()
@@ -159,7 +159,7 @@ class HeldModel(Model):
         if self.failing:
             msg = "out of luck at /secret/place"
             raise RuntimeError(msg)
-        return super().predict(images, alone=alone)
+        return super().predict(images, alone=alone, explain=explain)
 
 
 class Held:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from galaxytree.card import INT8_FILE, MODEL_FILE, ModelCard, sha256_of
 from galaxytree.decision_tree import DecisionTree, load_tree
+from galaxytree.evidence import EVIDENCE, Seen
 from galaxytree.imaging import Framing
 
 FRAMING = Framing(size=32, field=288 / 424)
@@ -49,6 +51,8 @@ def write_model(
     for name, value in (plus or {}).items():
         _add(model.graph, name, value)
     kept = {key: value if isinstance(value, str) else json.dumps(value) for key, value in fields.items()}
+    if EVIDENCE in outputs:
+        kept[EVIDENCE] = Seen(left=0, top=0, width=FRAMING.size, height=FRAMING.size).model_dump_json()
     for key, value in {**kept, **(metadata or {})}.items():
         if value is not None:
             model.metadata_props.add(key=key, value=value)
@@ -77,7 +81,7 @@ def _network(
 ) -> onnx.ModelProto:
     size, per_cell = FRAMING.size, FRAMING.size // CELLS
     random = np.random.default_rng(0)
-    constants = {
+    constants: dict[str, Any] = {
         "scale": np.array(1 / 255, np.float32),
         "cells": np.array([-1, CELLS, per_cell, CELLS, per_cell, 3], np.int64),
         "within": np.array([2, 4], np.int64),
@@ -101,7 +105,10 @@ def _network(
         nodes += _down_the_tree(table, constants)
     for output in outputs:
         nodes += _answer(output, "by_tree" if consistent else "raw")
-    shapes = {output: ["N"] if output == "out_of_domain" else ["N", columns] for output in outputs}
+    if EVIDENCE in outputs:
+        constants |= _by_cell(table, constants["weights"])
+    cells = {"out_of_domain": [], EVIDENCE: [columns, CELLS, CELLS]}
+    shapes = {output: ["N", *cells.get(output, [columns])] for output in outputs}
     graph = helper.make_graph(
         nodes,
         "tiny",
@@ -125,7 +132,26 @@ def _answer(output: str, scores: str) -> list[onnx.NodeProto]:
             helper.make_node("Mul", ["bright", "steep"], ["unlike"]),
             helper.make_node("Sigmoid", ["unlike"], [output]),
         ]
+    if output == EVIDENCE:
+        return [
+            helper.make_node("Reshape", ["means", "one_by_one"], ["each_cell"]),
+            helper.make_node("MatMul", ["each_cell", "cell_weights"], ["said"]),
+            helper.make_node("Reshape", ["said", "in_rows"], ["of_cells"]),
+            helper.make_node("Transpose", ["of_cells"], [output], perm=[0, 3, 1, 2]),
+        ]
     return [helper.make_node("Identity", [scores], [output])]
+
+
+def _by_cell(table: DecisionTree, weights: NDArray[np.float32]) -> dict[str, Any]:
+    """Return what says of each cell what it adds to the raw outputs, less the mean of it over a question's answers."""
+    centred = weights.copy()
+    for own in table.slices.values():
+        centred[:, own] -= centred[:, own].mean(axis=1, keepdims=True)
+    return {
+        "one_by_one": np.array([-1, CELLS * CELLS, 1, 3], np.int64),
+        "cell_weights": CELLS * CELLS * centred.reshape(CELLS * CELLS, 3, -1),
+        "in_rows": np.array([-1, CELLS, CELLS, weights.shape[1]], np.int64),
+    }
 
 
 def _add(graph: onnx.GraphProto, output: str, value: float) -> None:

@@ -19,6 +19,7 @@ from training.calibrate import CalibrateSettings, calibrate
 from training.compare.cli import compare_command
 from training.evaluate import SHIPPED, ModelFileError, Precision, as_json, coverage_lines, evaluate, flagged
 from training.experiment.cli import experiment_command
+from training.explain import ExplanationError
 from training.explore.cli import explore_command
 from training.export import ExportError, ExportSettings, export
 from training.lessons import TargetsError
@@ -230,6 +231,7 @@ def rewrite_command(model: Path | None, **given: Any) -> None:  # noqa: ANN401
 
 _EXPLAINED = (
     ArrayFileError,
+    ExplanationError,
     ExportError,
     ModelFileError,
     NothingToPrepareError,

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from galaxytree.card import CARD_FILE, INT8_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.decision_tree import DecisionTree
 from galaxytree.imaging import Framing
 from galaxytree.options import Options
 from training.arrays import Galaxies
 from training.calibrate import calibrated, calibration_of
 from training.describe import ALSO_CITED, described, licence_of, limits_of, measured_on, provenance_of
 from training.even import even
+from training.explain import apart_from_scores, explain
 from training.lean import lean
 from training.networks.classifier import CalibratedClassifier, GalaxyClassifier
 from training.predict import predict_onnx
@@ -77,6 +79,8 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
         If the run is missing, not finished, or of other data.
     ExportError
         If PyTorch and ONNX Runtime disagree by more than `TOLERANCES`.
+    ExplanationError
+        If the evidence does not come to what the scores say.
     """
     model, record = trained(settings.run, galaxies.tree)
     hold_to_sums(settings.run, record, model)
@@ -99,7 +103,7 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
             "columns": json.dumps(galaxies.tree.columns),
             "framing": framing.model_dump_json(),
         }
-        _write(whole, framing, made, named)
+        _write(whole, framing, made, named, galaxies.tree)
 
         compared = np.ascontiguousarray((unseen if len(unseen) else galaxies).images[:COMPARED])
         apart = _apart(whole, made, compared)
@@ -107,6 +111,7 @@ def export(settings: ExportSettings, galaxies: Galaxies) -> ModelCard:
             if not difference <= TOLERANCES[output]:
                 msg = f"PyTorch and ONNX Runtime differ by {difference:.2g} on {len(compared)} images in {output}"
                 raise ExportError(msg)
+        apart_from_scores(made, compared, galaxies.tree)
 
         card = ModelCard(
             name=settings.name,
@@ -150,7 +155,13 @@ def _outputs(model: GalaxyClassifier | CalibratedClassifier) -> list[str]:
     return ["scores"] if isinstance(model, GalaxyClassifier) else list(TOLERANCES)
 
 
-def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, path: Path, named: dict[str, str]) -> None:
+def _write(
+    model: GalaxyClassifier | CalibratedClassifier,
+    framing: Framing,
+    path: Path,
+    named: dict[str, str],
+    tree: DecisionTree,
+) -> None:
     example = torch.zeros(2, framing.size, framing.size, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         # The exporter uses parts of PyTorch that PyTorch deprecates; nothing of it reaches the file.
@@ -182,5 +193,6 @@ def _write(model: GalaxyClassifier | CalibratedClassifier, framing: Framing, pat
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     onnx.helper.set_model_props(graph, named)
+    explain(graph, tree)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path)

@@ -20,6 +20,7 @@ from training.arrays import ArrayFileError, Galaxies
 from training.describe import figures_on
 from training.evaluate import checked_model, hold_to_split
 from training.even import even
+from training.explain import apart_from_scores, explain, unexplained
 from training.graph import Graph
 from training.int8 import Backbone, Seen, quantised
 from training.metrics import rmse
@@ -80,22 +81,26 @@ def quantise(model: Path, galaxies: Galaxies, settings: QuantiseSettings) -> Mod
         If all galaxies are set aside.
     QuantisationError
         If what the two files say is apart by more than `MOST_APART`, or does not add up.
+    ExplanationError
+        If the evidence does not come to what the scores say.
     """
     card, path = checked_model(model, galaxies)
     hold_to_split(card, galaxies, settings.data)
     unseen = galaxies.where(galaxies.validation)
     calibrated_on, compared_on = _chosen(galaxies, settings)
-    network = onnx.load(path)
+    network = unexplained(onnx.load(path))
     made = quantised(network, seen_in(network, _batches(galaxies, calibrated_on)))
     # Of a file that was exported before `export` did so.
     even(made)
     named = {each.key: each.value for each in network.metadata_props} | {"precision": "int8"}
     onnx.helper.set_model_props(made, named)
+    explain(made, galaxies.tree)
 
     with tempfile.TemporaryDirectory(dir=model, prefix=".int8-") as scratch:
         file = Path(scratch) / "made.onnx"
         onnx.save_model(made, file)
         compared = galaxies.where(compared_on)
+        apart_from_scores(file, compared.images, galaxies.tree)
         difference = _compare(predict_onnx(path, compared.images), predict_onnx(file, compared.images), compared)
         metrics, rise = _measured(path, file, galaxies) if len(unseen) and card.metrics else ({}, None)
         int8 = Int8(

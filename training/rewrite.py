@@ -14,11 +14,13 @@ import onnxruntime
 from pydantic import Field
 
 from galaxytree.card import CARD_FILE, INT8_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.decision_tree import load_tree
 from galaxytree.options import Options
 from galaxytree.predictions import AVERAGES
 from training.arrays import Galaxies
 from training.evaluate import checked_model, hold_to_split
-from training.even import even
+from training.even import even, uneven
+from training.explain import apart_from_scores, explain
 from training.predict import Pixels, predict_onnx
 from training.runs import git_commit, machine
 from training.settings import DATA_FILE
@@ -46,7 +48,7 @@ class RewriteError(RuntimeError):
 
 
 def rewrite(model: Path, galaxies: Galaxies, settings: RewriteSettings) -> ModelCard:
-    """Do to a model's files what `export` and `quantise` have come to do since they were written: `training.even`.
+    """Do to a model's files what `export` and `quantise` have come to do: `training.even` and `training.explain`.
 
     All stays as it is until all is checked.
 
@@ -69,6 +71,8 @@ def rewrite(model: Path, galaxies: Galaxies, settings: RewriteSettings) -> Model
         If there is no model, or it was measured on other galaxies than these.
     RewriteError
         If the version is that of before, a score changes, or anything else changes by more than `MOST_APART`.
+    ExplanationError
+        If the evidence does not come to what the scores say.
     """
     card, path = checked_model(model, galaxies)
     files = {MODEL_FILE: path}
@@ -109,15 +113,21 @@ def rewrite(model: Path, galaxies: Galaxies, settings: RewriteSettings) -> Model
 
 def _rewritten(before: Path, after: Path, images: Pixels, card: ModelCard, version: str) -> dict[str, Any]:
     """Write a file anew, hold it to what the old one says, and return what is to be known of it."""
-    network = onnx.load(before)
-    even(network)
+    network, tree = onnx.load(before), load_tree(card.tree)
+    done: dict[str, Any] = {}
+    if uneven(network):
+        even(network)
+        done["rows"] = "filled up to whole packets, so that no answer depends on which other images are in a batch"
+    explain(network, tree)
     named = {each.key: each.value for each in network.metadata_props} | {"version": version}
     onnx.helper.set_model_props(network, named)
     onnx.checker.check_model(network, full_check=True)
     onnx.save_model(network, after)
+    if (mean := apart_from_scores(after, images, tree)) is not None:
+        done["evidence"] = {"what": "what each cell of the picture adds to an answer", "mean_from_scores": mean}
     return {
         "from": {"version": card.version, "sha256": sha256_of(before)},
-        "rows": "filled up to whole packets, so that no answer depends on which other images are in a batch",
+        **done,
         "against_before": {"images": len(images), "largest_difference": _apart(before, after, images)},
         "commit": git_commit(),
         "machine": machine(),

@@ -5,15 +5,16 @@ This is the route on which speed counts: FastAPI documents it, and it is an ASGI
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, FastAPI, Query
 
 from app.bodies import PART
-from app.classify import Parameters, serve
+from app.classify import ImageParameters, serve
 from app.errors import (
     BodyTimeoutError,
     DeadlineExceededError,
     InternalError,
     InvalidRequestError,
+    NotExplainableError,
     NotReadyError,
     OverloadedError,
     PayloadTooLargeError,
@@ -25,6 +26,7 @@ from app.errors import (
 from app.problems import documented
 from app.routes.dependencies import check_key
 from app.routes.direct import direct
+from galaxytree.decision_tree import DecisionTree
 from galaxytree.schemas import Classification
 
 PATH = "/classify"
@@ -57,6 +59,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         PayloadTooLargeError,
         UnsupportedMediaTypeError,
         InvalidRequestError,
+        NotExplainableError,
         UndecodableImageError,
         TooManyPixelsError,
         OverloadedError,
@@ -78,5 +81,18 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     openapi_extra={"requestBody": _BODY},
     dependencies=[Depends(check_key)],
 )
-async def classify(_parameters: Annotated[Parameters, Query()]) -> None:
+async def classify(_parameters: Annotated[ImageParameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""
+
+
+def name_answers(app: FastAPI, tree: DecisionTree) -> None:
+    """Have an application describe which answers can be explained: those of the tree that its model is of."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = plain()
+        (explain,) = (one for one in described["paths"][PATH]["post"]["parameters"] if one["name"] == "explain")
+        explain["schema"]["enum"] = list(tree.columns)
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -38,7 +38,7 @@ class RunningModel(ModelCard):
     outputs: Annotated[
         tuple[str, ...],
         Field(
-            description="Names of the ONNX graph's outputs",
+            description="Names of the ONNX graph's outputs that answers are made of",
             examples=[["scores", "uncertainty", "uncertainty_95", "out_of_domain"]],
         ),
     ]
@@ -52,6 +52,7 @@ class RunningModel(ModelCard):
             description="The one of ONNX Runtime's execution providers that runs now", examples=["CPUExecutionProvider"]
         ),
     ]
+    explainable: Annotated[bool, Field(description="Whether it can say where it looked: `explain` of `POST /classify`")]
     execution_provider_reason: Annotated[str, Field(description="Why it is this one")]
     precision: Annotated[
         str,
@@ -73,6 +74,7 @@ async def model(service: TheService) -> RunningModel:
         outputs=running.outputs,
         default_views=service.settings.views,
         execution_provider=running.provider,
+        explainable=running.explainable,
         execution_provider_reason=running.why,
         precision=running.precision,
         precision_reason=running.why_precision,

@@ -14,6 +14,7 @@ FRAMES = st.builds(
     st.integers(0, 2**64 - 1),
     st.sampled_from([1, 8]),
     st.booleans(),
+    st.integers(-1, 2**15 - 1),
     st.booleans(),
     SECONDS,
     SECONDS,

@@ -24,6 +24,7 @@ def test_the_model(http: httpx.Client, model_folder: object) -> None:
     assert found.pop("precision") == "fp32"
     assert found.pop("precision_reason") == "the model has no int8 file"
     assert found.pop("outputs") == ["scores"]
+    assert found.pop("explainable") is False
     assert found.pop("default_views") == 1
     assert found.pop("network_sha256") == found["sha256"]
     wanted = found.pop("input")

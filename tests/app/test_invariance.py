@@ -1,6 +1,7 @@
 """An image's answer is the same to the last byte, whichever others are scored with it, on a core or on several."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,19 @@ def test_among_others_of_eight_views_and_in_eight_itself(
         assert engine.answer([job], [engine.read(job)], alone=True) == [answer]
     mixed = [jobs[0], turned[0], jobs[1], jobs[2], turned[1], turned[2], jobs[3]]
     wanted = [alone[0], answers[0], alone[1], alone[2], answers[1], answers[2], alone[3]]
+    assert answering(mixed) == wanted
+
+
+def test_who_asks_where_it_looked_disturbs_nobody(
+    engine: Engine, answering: Answering, jobs: list[Job], alone: list[bytes]
+) -> None:
+    asking = [replace(job, explain=place, views=8 if place == 2 else 1) for place, job in enumerate(jobs[:4])]
+    answers = [answering([job])[0] for job in asking]
+    for job, answer, plain in zip(asking[:2], answers, alone, strict=False):
+        assert engine.answer([job], [engine.read(job)], alone=True) == [answer]
+        assert answer.startswith(plain[:-1] + b',"explanation":{')
+    mixed = [jobs[4], asking[0], jobs[5], asking[2], asking[3], jobs[6], asking[1]]
+    wanted = [alone[4], answers[0], alone[5], answers[2], answers[3], alone[6], answers[1]]
     assert answering(mixed) == wanted
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import orjson
@@ -15,6 +14,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from tests.galaxies import jpeg, png
 from tests.servers import Process, serving
+from tests.tiny_model import write_model
 
 KEY = "for the test"
 AUTHORISED = {"Authorization": f"Bearer {KEY}"}
@@ -24,8 +24,9 @@ schemathesis.openapi.media_type("image/png", st.sampled_from([png(size=20)]))
 
 
 @pytest.fixture(scope="module")
-def described(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("described")
+    model_folder = write_model(folder / "tiny", outputs=("scores", "evidence"))
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     (folder / "keys.toml").write_text(f'[[keys]]\nname = "test"\nsha256 = "{digest}"\n')
     with serving(folder / "log", model=str(model_folder), api_keys_file=str(folder / "keys.toml")) as process:
@@ -74,7 +75,7 @@ def test_every_error_of_a_route_is_described(described: Process) -> None:
         if status != "200":
             assert set(response["content"]) == {"application/problem+json"}
     codes = set(responses["422"]["content"]["application/problem+json"]["examples"])
-    assert codes == {"invalid_request", "undecodable_image", "too_many_pixels"}
+    assert codes == {"invalid_request", "not_explainable", "undecodable_image", "too_many_pixels"}
     parameters = {each["name"]: each for each in openapi["paths"]["/classify"]["post"]["parameters"]}
     assert parameters["views"]["schema"]["enum"] == [1, 8]
     assert not parameters["views"]["required"]

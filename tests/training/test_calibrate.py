@@ -154,9 +154,10 @@ def test_the_model_file_gives_error_bars_and_the_flag(exported: Exported) -> Non
         "uncertainty",
         "uncertainty_95",
         "out_of_domain",
+        "evidence",
     ]
     images = np.stack([draw(thin=True, seed=1), draw(thin=False, seed=2)])
-    scores, uncertainty, uncertainty_95, out_of_domain = session.run(None, {"images": images})
+    scores, uncertainty, uncertainty_95, out_of_domain, _ = session.run(None, {"images": images})
     TREE.check(scores, tolerance=1e-5)
     assert uncertainty.shape == (2, 37)
     assert uncertainty.dtype == np.float32

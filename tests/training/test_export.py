@@ -64,9 +64,10 @@ def test_the_file_is_alone_and_sound(exported: Exported) -> None:
 
 def test_pixels_go_in_and_consistent_scores_come_out(session: onnxruntime.InferenceSession) -> None:
     (images,) = session.get_inputs()
-    (scores,) = session.get_outputs()
+    scores, evidence = session.get_outputs()
     assert (images.name, images.type, images.shape[1:]) == ("images", "tensor(uint8)", [144, 144, 3])
     assert (scores.name, scores.type, scores.shape[1:]) == ("scores", "tensor(float)", [37])
+    assert (evidence.name, evidence.shape[:2]) == ("evidence", [scores.shape[0], 37])
     assert isinstance(images.shape[0], str), "the number of images is free"
 
 
@@ -90,7 +91,7 @@ def test_extreme_pictures_have_consistent_scores_too(session: onnxruntime.Infere
 
 def test_the_file_says_what_it_is(session: onnxruntime.InferenceSession) -> None:
     said = session.get_modelmeta().custom_metadata_map
-    assert set(said) == {"name", "version", "tree", "columns", "framing"}
+    assert set(said) == {"name", "version", "tree", "columns", "framing", "evidence"}
     assert (said["name"], said["tree"]) == ("made-up", "galaxy-zoo-2")
     assert json.loads(said["columns"]) == list(TREE.columns)
     assert json.loads(said["framing"]) == {"size": 144, "field": 288 / 424}

@@ -235,7 +235,7 @@ def test_of_the_shipped_model_only_the_convolutions_are_integers() -> None:
     assert card.int8.by_default
     graph = onnx.load(SHIPPED / INT8_FILE).graph
     outputs = {each.name for each in graph.output}
-    assert outputs == {"scores", "uncertainty", "uncertainty_95", "out_of_domain"}
+    assert outputs == {"scores", "uncertainty", "uncertainty_95", "out_of_domain", "evidence"}
     made_by = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         if node.op_type == "QuantizeLinear":

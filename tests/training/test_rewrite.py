@@ -1,5 +1,6 @@
 """A model's files written anew from themselves: they say the same, and the card says what was done."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.training.conftest import Exported, training
 from tests.training.galaxies import write_galaxies
 from training import rewrite as rewrite_module
 from training.even import uneven
+from training.explain import unexplained
 from training.predict import Pixels, Predictions, predict_onnx
 
 FILES = (MODEL_FILE, INT8_FILE)
@@ -22,10 +24,10 @@ FILES = (MODEL_FILE, INT8_FILE)
 
 @pytest.fixture(scope="module")
 def older(exported: Exported, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Make a model as they were once written: with a logarithm of rows that are no whole packets, and an int8 file."""
+    """Make a model as they were once written: with rows that are no whole packets, no evidence, and an int8 file."""
     folder = tmp_path_factory.mktemp("older") / "made-up"
     folder.mkdir()
-    network = onnx.load(exported.folder / MODEL_FILE)
+    network = unexplained(onnx.load(exported.folder / MODEL_FILE))
     graph = network.graph
     graph.initializer.append(numpy_helper.from_array(np.array(0.01, np.float32), "bit"))
     graph.node.extend(
@@ -64,13 +66,16 @@ def test_the_files_say_the_same_and_the_card_what_was_done(older: Exported, fold
         network, old = onnx.load(folder / name), onnx.load(older.folder / name)
         assert (uneven(old), uneven(network)) == (["log"], [])
         said = {each.key: each.value for each in network.metadata_props}
+        covered = json.loads(said.pop("evidence"))
         assert said == {each.key: each.value for each in old.metadata_props} | {"version": "2"}
+        assert 2 * covered["left"] + covered["width"] == before.framing.size
         assert now == then | {"rewritten": provenance["rewritten"]}
         (note,) = provenance["rewritten"]
         assert note["from"] == {"version": before.version, "sha256": sha256}
         assert note["against_before"]["images"] == 16
         differences = note["against_before"]["largest_difference"]
         assert set(differences) == {"scores", "uncertainty"}
+        assert 0 < note["evidence"]["mean_from_scores"] < 1e-4
         assert differences["scores"] == 0
         assert f"{name}: sha256 {sha256_of(folder / name)}" in result.stdout
     assert (after.sha256, after.int8.sha256) == tuple(sha256_of(folder / name) for name in FILES)
