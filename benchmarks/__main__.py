@@ -14,6 +14,10 @@ import click
 from benchmarks.environments import PEERS, NotInstalledError, install
 from benchmarks.explaining import explaining
 from benchmarks.failures import WrkError
+from benchmarks.faults.page import FAULTS, FaultResults
+from benchmarks.faults.page import publish as publish_faults
+from benchmarks.faults.performing import NAMES as FAULT_NAMES
+from benchmarks.faults.performing import FaultSettings, run_faults
 from benchmarks.images import Images, galaxies, made
 from benchmarks.machine import this_machine
 from benchmarks.performing import SCENARIOS, perform
@@ -101,6 +105,16 @@ def survey_command(**given: Any) -> None:  # noqa: ANN401  (options of every typ
     click.echo(perform_surveys(settings, _command(), _say))
 
 
+@main.command("faults", epilog=f"NAMES are {', '.join(FAULT_NAMES)}.")
+@click.argument("names", nargs=-1, type=click.Choice(FAULT_NAMES), metavar="[NAMES]...")
+@options_of(FaultSettings)
+def faults_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Count what becomes of requests while everything goes wrong: all faults, or those that NAMES say."""
+    settings = settings_from(FaultSettings, given)
+    _end_in_good_order()
+    click.echo(run_faults(names, settings, _command(), _say))
+
+
 @main.command("explain")
 @click.option("--count", type=click.IntRange(min=10), default=1000, show_default=True, help="Requests of each kind")
 def explain_command(count: int) -> None:
@@ -112,9 +126,11 @@ def explain_command(count: int) -> None:
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def table_command(files: tuple[Path, ...]) -> None:
     """Write table and plot anew beside FILES of results; all in benchmarks/results if none is named."""
-    for file in files or (*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("surveys/*.json"))):
+    for file in files or (*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("*/*.json"))):
         if file.parent.name == SURVEYS:
             publish_surveys(SurveyResults.model_validate_json(file.read_bytes()), file.parent.parent)
+        elif file.parent.name == FAULTS:
+            publish_faults(FaultResults.model_validate_json(file.read_bytes()), file.parent.parent)
         else:
             publish(Results.model_validate_json(file.read_bytes()), file.parent)
         click.echo(file.with_suffix(".md"))
