@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 import uvloop
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from benchmarks.failures import NotMeasuredError
 from benchmarks.faults.accounts import Accounts
@@ -176,8 +176,8 @@ class FaultRow(BaseModel):
     title: str
     seconds: float = 0.0
     rate: float = 0.0
-    accounts: Accounts = Accounts()
-    beside: Accounts = Accounts()
+    accounts: Accounts = Field(default_factory=Accounts)
+    beside: Accounts = Field(default_factory=Accounts)
     happened: dict[str, str | int] = {}
     missed: list[str] = []
     absent: str | None = None
@@ -197,7 +197,7 @@ def perform(fault: Fault, system: System, images: tuple[bytes, ...], scale: floa
     try:
         for _ in range(max(1, round(fault.repeats * scale))):
             with fault.prepared(system) as own, serving(own, images[0]) as server:
-                _raise_limit()
+                raise_limit()
                 _add(row, *uvloop.run(_happens(fault, server, images[:IMAGES], scale)))
     except NotThereError as error:
         row.absent = str(error)
@@ -234,7 +234,8 @@ async def _happens(
     return stage, load.accounts, perf_counter() - begun
 
 
-def _raise_limit() -> None:
+def raise_limit() -> None:
+    """Let this process have as many connections as the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -1,17 +1,16 @@
 """How many inputs are tried, and were."""
 
-import atexit
 import json
 import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-EACH = int(os.environ.get("FUZZ_INPUTS", "800"))
+EACH = int(os.environ.get("FUZZ_INPUTS", "500"))
 """Inputs of each kind."""
 
-CASES = int(os.environ.get("FUZZ_CASES", "50"))
-"""Cases of Schemathesis for each operation and way."""
+CASES = int(os.environ.get("FUZZ_CASES", "300"))
+"""Cases of Schemathesis, for all operations, with keys and without."""
 
 _FOLDER = os.environ.get("FUZZ_COUNTS")
 """Where the counts of each process are written at its end."""
@@ -32,6 +31,3 @@ def write() -> None:
     """Write what was counted in this process."""
     if _FOLDER and _counts:
         Path(_FOLDER, f"{os.getpid()}.json").write_text(json.dumps(_counts), "utf-8")
-
-
-atexit.register(write)
