@@ -1,4 +1,4 @@
-"""The fuzzers and Schemathesis of the tests, with more inputs than anybody waits for in `make test`; and their counts."""
+"""The fuzzers and Schemathesis of the tests, with more inputs than `make test` has; and their counts."""
 
 import importlib.util
 import json

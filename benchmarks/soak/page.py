@@ -73,8 +73,8 @@ def _rows(results: SoakResults) -> Iterator[tuple[str, str, str]]:
     rate = accounts.answered / (60 * results.minutes)
     yield (
         (
-            f"{results.minutes:g} minutes at {PART_OF_LIMIT:.0%} of the limit ({results.limit:.0f} images/s, measured just "
-            "before)"
+            f"{results.minutes:g} minutes at {PART_OF_LIMIT:.0%} of the limit ({results.limit:.0f} images/s, measured "
+            "just before)"
         ),
         (
             f"{rate:.0f} requests/s answered, one in {1 / PART_BAD:.0f} of them with no whole image; {accounts.times}; "
