@@ -18,38 +18,50 @@ import orjson
 from benchmarks.faults.stage import CHANGE_SECONDS, NotThereError, Stage
 from benchmarks.scoring import MODEL_FOLDER
 from benchmarks.systems import System
-from galaxytree.card import CARD_FILE, MODEL_FILE, ModelCard, sha256_of
+from galaxytree.card import CARD_FILE, INT8_FILE, MODEL_FILE, ModelCard, sha256_of
 
 TIMES = 20
-_FOLDER = "GALAXYTREE_MODEL"
+_FOLDER, _LINK = "GALAXYTREE_MODEL", "current"
+_KEPT = 3
 _PAUSE_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 
 
 @contextmanager
 def own_model(system: System) -> Iterator[System]:
-    """Give the service a copy of the shipped network, in float32, that can be exchanged."""
+    """Give the service a model of its own, by a link that can be led elsewhere: a copy of the shipped one."""
     with tempfile.TemporaryDirectory(prefix="reloaded") as place:
-        folder = Path(place)
-        shutil.copy(MODEL_FOLDER / MODEL_FILE, folder)
-        ModelCard.read(MODEL_FOLDER).model_copy(update={"int8": None}).write(folder)
-        command, variables = (*system.command, "--precision", "fp32"), {**system.variables, _FOLDER: place}
-        yield replace(system, precision="fp32", command=command, variables=variables)
+        lead(Path(place), release(Path(place), 0))
+        yield replace(system, variables={**system.variables, _FOLDER: str(Path(place) / _LINK)})
 
 
-def release(folder: Path, number: int) -> str:
-    """Put another release of the shipped network into a folder: the same but for its version, which is returned."""
+def release(place: Path, number: int) -> str:
+    """Put another release of the shipped model into a folder: the same but for its version, which is returned."""
     card = ModelCard.read(MODEL_FOLDER)
     version = f"{number:0{len(card.version)}d}"
-    data = (MODEL_FOLDER / MODEL_FILE).read_bytes()
+    folder = place / version
+    folder.mkdir()
     old, new = (_metadata("version", each) for each in (card.version, version))
-    if data.count(old) != 1:
-        msg = f"the version of {MODEL_FILE} is not found in its metadata"
-        raise NotThereError(msg)
-    _put(folder / MODEL_FILE, data.replace(old, new))
-    update = {"version": version, "sha256": sha256_of(folder / MODEL_FILE), "int8": None}
+    for name in (MODEL_FILE, INT8_FILE):
+        if (MODEL_FOLDER / name).is_file():
+            data = (MODEL_FOLDER / name).read_bytes()
+            if data.count(old) != 1:
+                msg = f"the version of {name} is not found in its metadata"
+                raise NotThereError(msg)
+            (folder / name).write_bytes(data.replace(old, new))
+    int8 = card.int8 and card.int8.model_copy(update={"sha256": sha256_of(folder / INT8_FILE)})
+    update = {"version": version, "sha256": sha256_of(folder / MODEL_FILE), "int8": int8}
     card.model_copy(update=update).write(folder)
     return version
+
+
+def lead(place: Path, version: str) -> None:
+    """Lead the link to a release in one step, and clear away those before the last three."""
+    beside = place / "next"
+    beside.symlink_to(version)
+    beside.replace(place / _LINK)
+    for old in sorted(each for each in place.iterdir() if each.name.isdecimal() and each.name != version)[:-_KEPT]:
+        shutil.rmtree(old)
 
 
 def _metadata(name: str, value: str) -> bytes:
@@ -57,43 +69,48 @@ def _metadata(name: str, value: str) -> bytes:
     return b"\n%c%b\x12%c%b" % (len(name), name.encode(), len(value), value.encode())
 
 
-def _put(file: Path, data: bytes) -> None:
-    """Exchange a file whole, as a release does: nobody sees a part of it."""
-    beside = file.with_suffix(".new")
-    beside.write_bytes(data)
-    os.replace(beside, file)  # noqa: PTH105  (by its usual name)
-
-
 def _cut(folder: Path) -> None:
-    _put(folder / MODEL_FILE, (MODEL_FOLDER / MODEL_FILE).read_bytes()[:100_000])
+    for name in (MODEL_FILE, INT8_FILE):
+        os.truncate(folder / name, 100_000)
 
 
 def _another(folder: Path) -> None:
-    _put(folder / MODEL_FILE, (MODEL_FOLDER / MODEL_FILE).read_bytes() + b"\0")
+    for name in (MODEL_FILE, INT8_FILE):
+        with (folder / name).open("ab") as file:
+            file.write(b"\0")
 
 
 def _missing(folder: Path) -> None:
-    (folder / MODEL_FILE).unlink(missing_ok=True)
+    for name in (MODEL_FILE, INT8_FILE):
+        (folder / name).unlink()
 
 
 def _no_card(folder: Path) -> None:
-    _put(folder / CARD_FILE, b'{"name": "half a card')
+    (folder / CARD_FILE).write_bytes(b'{"name": "half a card')
 
 
 BAD: tuple[Callable[[Path], None], ...] = (_cut, _another, _missing, _no_card)
-"""A file that is cut off, one that the card is not of, none at all, and a card that is cut off."""
+"""Files that are cut off, files that the card is not of, none at all, and a card that is cut off."""
+
+
+async def reload(stage: Stage, number: int, spoil: Callable[[Path], None] | None = None) -> str:
+    """Put a release there, spoilt or not, and tell the service; return its version."""
+    place = place_of(stage)
+    version = await asyncio.to_thread(release, place, number)
+    if spoil is not None:
+        spoil(place / version)
+    lead(place, version)
+    stage.signal(signal.SIGHUP)
+    return version
 
 
 async def good(stage: Stage) -> None:
     """Exchange the model for a good one, again and again."""
     _hold_reloads(stage)
-    folder = _folder_of(stage)
-    for number in range(stage.times(TIMES)):
-        version = release(folder, number + 1)
-        stage.signal(signal.SIGHUP)
-        if not await _comes(stage, version):
+    for number in range(1, stage.times(TIMES) + 1):
+        if not await _comes(stage, await reload(stage, number)):
             return
-        stage.happened["good models"] = number + 1
+        stage.happened["good models"] = number
         await stage.calm(_PAUSE_SECONDS)
     stage.happened["versions that answered"] = len(stage.asks.versions)
 
@@ -101,24 +118,19 @@ async def good(stage: Stage) -> None:
 async def bad(stage: Stage) -> None:
     """Exchange the model for something that is none, again and again; the service is to go on, and to say why."""
     _hold_reloads(stage)
-    folder, log = _folder_of(stage), stage.server.process.log
-    before = await _version(stage)
-    for number in range(stage.times(TIMES)):
-        release(folder, number + 1)
-        BAD[number % len(BAD)](folder)
+    log, before, number = stage.server.process.log, await _version(stage), 0
+    for number in range(1, stage.times(TIMES) + 1):
         said = log.stat().st_size
-        stage.signal(signal.SIGHUP)
+        await reload(stage, number, BAD[number % len(BAD)])
         if not await stage.until(partial(_longer, log, said), "words on a bad model"):
             return
-        stage.happened["bad models"] = number + 1
+        stage.happened["bad models"] = number
         await stage.calm(_PAUSE_SECONDS)
         if (now := await _version(stage)) != before:
             stage.missed.append(f"version {now} after a bad model, not {before}")
     stage.happened["versions that answered"] = len(stage.asks.versions)
     # And a good one is taken after all.
-    version = release(folder, TIMES + 1)
-    stage.signal(signal.SIGHUP)
-    await _comes(stage, version)
+    await _comes(stage, await reload(stage, number + 1))
 
 
 async def _comes(stage: Stage, version: str) -> bool:
@@ -142,8 +154,9 @@ def _hold_reloads(stage: Stage) -> None:
         raise NotThereError(msg)
 
 
-def _folder_of(stage: Stage) -> Path:
-    return Path(stage.server.system.variables[_FOLDER])
+def place_of(stage: Stage) -> Path:
+    """Return where the releases are."""
+    return Path(stage.server.system.variables[_FOLDER]).parent
 
 
 async def _version(stage: Stage) -> str | None:

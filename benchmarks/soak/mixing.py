@@ -15,6 +15,7 @@ from benchmarks.client import post
 from benchmarks.faults.asking import Ask, Line, connected
 from benchmarks.faults.clients import vanishing
 from benchmarks.faults.judging import Asks, Code, Failed, expecting
+from benchmarks.faults.reloading import reload
 from benchmarks.faults.stage import Stage
 from benchmarks.images import corrupt
 
@@ -101,8 +102,8 @@ async def _replace(stage: Stage, ends: float) -> None:
             return
         number += 1
         if number % 2 == 0 and stage.hears(signal.SIGHUP):
-            stage.signal(signal.SIGHUP)
-            _count(stage, "models reloaded")
+            await reload(stage, number)
+            _count(stage, "models exchanged")
             continue
         for pid in stage.children()[:1]:
             with suppress(ProcessLookupError):

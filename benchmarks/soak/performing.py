@@ -13,6 +13,7 @@ from pydantic import Field
 from benchmarks.failures import FAILURES, reason
 from benchmarks.faults.judging import Asks
 from benchmarks.faults.load import Load
+from benchmarks.faults.reloading import own_model
 from benchmarks.faults.stage import IMAGES, Stage, raise_limit, set_up
 from benchmarks.images import galaxies
 from benchmarks.limit import measure_limit
@@ -59,7 +60,7 @@ def run_soak(settings: SoakSettings, command: str, say: Callable[[str], None]) -
         results.limit = limit.images_per_second
         say(f"limit: {results.limit:.0f} images/s")
         prepared = set_up(fetch_hosts=HOSTS, fetch_tries="1")(service(settings.precision, "cpu"))
-        with prepared as system, serving(system, images.encoded[0]) as server:
+        with prepared as own, own_model(own) as system, serving(system, images.encoded[0]) as server:
             raise_limit()
             uvloop.run(_soaked(server, images.encoded[:IMAGES], settings.minutes, results))
         complete = True
