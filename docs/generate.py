@@ -15,6 +15,7 @@ import click
 
 from app import errors
 from app.settings import ENV_PREFIX, Settings
+from benchmarks.proof import proof
 from galaxytree.card import CARD_FILE, ModelCard
 from galaxytree.cli import main as galaxytree_command
 from galaxytree.decision_tree import load_tree, tree_names
@@ -295,6 +296,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "card": card,
     "answer": answer,
+    "proof": proof,
 }
 
 
