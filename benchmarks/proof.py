@@ -34,7 +34,8 @@ def _part(title: str, command: str, folder: Path, lines: Callable[[bytes], tuple
         run, found = lines(file.read_bytes())
         # The page of the same figures says more of them.
         page = f"../benchmarks/results/{folder.name}/{file.stem}.md"
-        yield f"By `{run.command}`, {run.finished}, on {run.machine.processor}, {run.machine.cores} cores: [all of it]({page})."
+        where = f"{run.machine.processor}, {run.machine.cores} cores"
+        yield f"By `{run.command}`, {run.finished}, on {where}: [all of it]({page})."
         yield ""
         yield from found
         yield ""

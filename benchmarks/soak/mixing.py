@@ -38,18 +38,18 @@ def mixed(asks: Asks, images: tuple[bytes, ...], path: str) -> Iterator[Ask]:
 
 
 async def go_wrong(stage: Stage, seconds: float) -> None:
-    """Let everything go on for so long; processes and models are replaced in the first half alone.
+    """Let everything go on for so long; processes and models are replaced in the first third alone.
 
-    What the later ones hold is to be seen to stay as it is, and a process that is new holds less than one that has
-    worked for a while.
+    What is held is to be seen to stay as it is over the last half, and a process that is new holds less than one that
+    has worked for a while.
     """
     loop = asyncio.get_running_loop()
-    ends, middle = loop.time() + seconds, loop.time() + seconds / 2
+    ends, third = loop.time() + seconds, loop.time() + seconds / 3
     async with asyncio.TaskGroup() as group:
         group.create_task(_vanish(stage, ends))
         group.create_task(_batches(stage, ends))
         group.create_task(_silence(stage, ends))
-        group.create_task(_replace(stage, middle))
+        group.create_task(_replace(stage, third))
 
 
 def _count(stage: Stage, what: str, number: int = 1) -> None:

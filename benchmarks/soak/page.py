@@ -51,7 +51,7 @@ def _page(results: SoakResults, picture: str) -> Iterator[str]:
     yield from results.about()
     yield f"- **Images**: {results.images}."
     happened = ", ".join(f"{number:,} {what}" for what, number in results.happened.items())
-    yield f"- **Beside the load**: {happened or 'nothing'}. Workers and models are replaced in the first half alone."
+    yield f"- **Beside the load**: {happened or 'nothing'}. Workers and models are replaced in the first third alone."
     yield ""
     yield from rows(results)
     if results.samples:
@@ -73,7 +73,7 @@ def _rows(results: SoakResults) -> Iterator[tuple[str, str, str]]:
     rate = accounts.answered / (60 * results.minutes)
     yield (
         (
-            f"{results.minutes:g} minutes at {PART_OF_LIMIT:.0%} of the limit ({results.limit:.0f} images/s, measured "
+            f"{results.minutes:g} min at {PART_OF_LIMIT:.0%} of the limit ({results.limit:.0f} images/s, measured "
             "just before)"
         ),
         (
