@@ -36,7 +36,7 @@ class _Answer:
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
-        self.begun = self.complete = False
+        self.begun = self.complete = self.keep = False
         self.pieces: list[bytes] = []
 
     def on_message_begin(self) -> None:
@@ -46,7 +46,8 @@ class _Answer:
         self.pieces.append(data)
 
     def on_message_complete(self) -> None:
-        self.complete = True
+        # Once the message is over, the parser doesn't know any more.
+        self.complete, self.keep = True, self.parser.should_keep_alive()
 
 
 class Line:
@@ -94,7 +95,7 @@ class Line:
         except httptools.HttpParserError:
             self.close()
             return Outcome("lost", "not HTTP")
-        if not answer.parser.should_keep_alive():
+        if not answer.keep:
             self.close()
         return check(answer.parser.get_status_code(), b"".join(answer.pieces))
 

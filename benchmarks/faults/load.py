@@ -31,6 +31,7 @@ class Load:
         self._lines = [Line(port) for _ in range(lines)]
         self._due: asyncio.Queue[float | None] = asyncio.Queue()
         self._stopped = asyncio.Event()
+        self._under_way: set[float] = set()
 
     async def run(self) -> None:
         """Send until stopped, and wait for what is under way."""
@@ -48,6 +49,10 @@ class Load:
         """Send nothing more."""
         self._stopped.set()
 
+    def answered_since(self, time_of: float) -> bool:
+        """Whether all is over that was sent before some time, by `time.perf_counter`."""
+        return all(begun >= time_of for begun in self._under_way)
+
     async def _come(self) -> None:
         source, due = random.Random(0), time.perf_counter()
         while not self._stopped.is_set():
@@ -61,7 +66,10 @@ class Load:
 
     async def _work(self, line: Line) -> None:
         while (due := await self._due.get()) is not None:
+            begun = time.perf_counter()
+            self._under_way.add(begun)
             self.accounts.note(await line.ask(next(self._asks), due))
+            self._under_way.discard(begun)
 
 
 async def most(port: int, asks: Iterator[Ask], seconds: float, lines: int = 16) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 
 from benchmarks.faults.stage import Stage
 from benchmarks.systems import System
@@ -36,7 +37,11 @@ async def end(stage: Stage) -> None:
 
 
 async def kill_workers(stage: Stage) -> None:
-    """Kill one worker after another, each time when all are there again; then all at once, some times."""
+    """Kill one worker after another, each time when all are there again; then all at once, some times.
+
+    What a worker had when it died is answered by another one, once: an image that two died of is taken for the cause.
+    So each time it is waited for that nothing is under way any more that the last one may have had.
+    """
     everyone = stage.children()
     if not everyone:
         stage.missed.append("there are no workers that are processes")
@@ -48,6 +53,7 @@ async def kill_workers(stage: Stage) -> None:
         for pid in victims:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        killed = perf_counter()
         name = "single workers killed" if alone else "times that all were killed at once"
         stage.happened[name] = int(stage.happened.get(name, 0)) + 1
         again = partial(_all_there, stage, victims, len(everyone))
@@ -55,6 +61,7 @@ async def kill_workers(stage: Stage) -> None:
             return
         # A worker that has a process has no network yet.
         await asyncio.sleep(_SETTLE_SECONDS)
+        await stage.until(partial(stage.load.answered_since, killed), "what a worker had")
 
 
 def _all_there(stage: Stage, gone: list[int], number: int) -> bool:

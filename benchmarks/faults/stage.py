@@ -46,6 +46,8 @@ class Stage:
         Requests a second of the load.
     scale
         By how much everything is shortened; 1 for what is published.
+    load
+        What goes on.
     asks
         Good requests with their right answers.
     happened
@@ -57,6 +59,7 @@ class Stage:
     """
 
     server: Server
+    load: Load
     asks: Asks
     rate: float
     scale: float
@@ -220,8 +223,8 @@ async def _happens(
 ) -> tuple[Stage, Accounts, float]:
     asks = await Asks.learn(server.port, server.system.path, images)
     rate = PART_OF_MOST * await most(server.port, asks.in_turn(), max(0.5, _MOST_SECONDS * scale))
-    stage = Stage(server, asks, rate, scale)
     load = Load(server.port, asks.in_turn(), rate)
+    stage = Stage(server, load, asks, rate, scale)
     begun = perf_counter()
     running = asyncio.ensure_future(load.run())
     try:

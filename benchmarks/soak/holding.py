@@ -82,7 +82,7 @@ def slope(samples: Sequence[Sample], what: Callable[[Sample], float]) -> float:
     A moment in which many things are held at once moves it as little as it should. Of very many samples so many are
     taken, evenly, that the pairs are few.
     """
-    step = -(-len(samples) // _MOST_PAIRS)
+    step = max(1, -(-len(samples) // _MOST_PAIRS))
     points = [(each.minutes, what(each)) for each in samples[::step]]
     found = [(y - x) / (t - s) for (s, x), (t, y) in combinations(points, 2) if t > s]
     return statistics.median(found) if found else float("nan")

@@ -7,7 +7,9 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
+from time import perf_counter
 
 import orjson
 
@@ -95,7 +97,7 @@ async def _silence(stage: Stage, ends: float) -> None:
 
 async def _replace(stage: Stage, ends: float) -> None:
     """Kill a worker, and reload the model where the service does that, in turn."""
-    loop, number = asyncio.get_running_loop(), 0
+    loop, number, killed = asyncio.get_running_loop(), 0, 0.0
     while True:
         await _pause(REPLACE_SECONDS * stage.scale, ends)
         if loop.time() >= ends:
@@ -105,6 +107,9 @@ async def _replace(stage: Stage, ends: float) -> None:
             await reload(stage, number)
             _count(stage, "models exchanged")
             continue
+        # What another one had that was killed is not to meet with this too.
+        await stage.until(partial(stage.load.answered_since, killed), "what a worker had")
+        killed = perf_counter()
         for pid in stage.children()[:1]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -78,8 +78,9 @@ def run_soak(settings: SoakSettings, command: str, say: Callable[[str], None]) -
 async def _soaked(server: Server, images: tuple[bytes, ...], minutes: float, results: SoakResults) -> None:
     asks = await Asks.learn(server.port, server.system.path, images)
     rate = PART_OF_LIMIT * results.limit
-    stage = Stage(server, asks, rate, min(1.0, minutes / MINUTES), results.happened, results.missed, results.beside)
     load = Load(server.port, mixed(asks, images, server.system.path), rate)
+    scale = min(1.0, minutes / MINUTES)
+    stage = Stage(server, load, asks, rate, scale, results.happened, results.missed, results.beside)
     results.accounts = load.accounts
     begun = perf_counter()
     running = asyncio.ensure_future(load.run())

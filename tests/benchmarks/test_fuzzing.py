@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,8 +24,7 @@ def fuzzed(
             Path(env["FUZZ_COUNTS"], f"{number}.json").write_text(json.dumps(each), "utf-8")
         return subprocess.CompletedProcess([], status, "much\n1 failed\n" if status else "13 passed\n")
 
-    monkeypatch.setattr(fuzzing.subprocess, "run", tests)
-    monkeypatch.setattr(fuzzing, "commit_of_nobody", None, raising=False)
+    monkeypatch.setattr(fuzzing, "subprocess", SimpleNamespace(run=tests, PIPE=None, STDOUT=None))
     monkeypatch.setattr(fuzzing, "RESULTS", folder / "whole")
     monkeypatch.setattr(fuzzing, "PARTIAL_RESULTS", folder / "part")
     page = run_fuzz(FuzzSettings(), "bench", lambda _: None)
