@@ -96,6 +96,7 @@ def stalling_host(system: System) -> Iterator[System]:
             "GALAXYTREE_FETCH_HOSTS": f"127.0.0.1:{listening.getsockname()[1]}",
             "GALAXYTREE_FETCH_TIMEOUT_SECONDS": str(FETCH_TIMEOUT_SECONDS),
             "GALAXYTREE_FETCH_FIRST_BYTE_TIMEOUT_SECONDS": str(FETCH_TIMEOUT_SECONDS),
+            "GALAXYTREE_FETCH_TRIES": "1",
             HOST: str(os.dup(listening.fileno())),
         }
         yield replace(system, variables={**system.variables, **settings})
