@@ -120,6 +120,11 @@ class Admission:
             self._for_bytes.move()
 
     @property
+    def waiting(self) -> int:
+        """How many items of batches wait to be let in."""
+        return len(self._for_images) + len(self._for_bytes)
+
+    @property
     def crowded(self) -> bool:
         """Whether there are more bytes than those of bulk images may be."""
         return not self._has_bytes(0) or bool(self._for_bytes)
@@ -201,3 +206,8 @@ class Visit:
         """Count as an image in service from now on; OverloadedError if there are too many."""
         self._admission.take(images=self._views, bulk=self._bulk)
         self._images += self._views
+
+    def enter_as(self, views: int, *, bulk: bool) -> None:
+        """Count as images with so many views in all, as only the body says; OverloadedError if there are too many."""
+        self._views, self._bulk = views, bulk
+        self.enter()

@@ -96,9 +96,18 @@ def _run(engine: Engine, entries: Sequence[Entry], *, alone: bool) -> list[Frame
             entry.run_failed = True
         return _failures(entries, error)
     took = perf_counter() - started
+    # Said once, so that runs can be counted, and not images.
+    sizes = [sum(entry.job.views for entry in entries), *[0] * (len(entries) - 1)]
     return [
-        Frame(Kind.ANSWER, entry.number, decode_seconds=entry.decode_seconds, infer_seconds=took, body=body)
-        for entry, body in zip(entries, bodies, strict=True)
+        Frame(
+            Kind.ANSWER,
+            entry.number,
+            decode_seconds=entry.decode_seconds,
+            infer_seconds=took,
+            run_views=views,
+            body=body,
+        )
+        for entry, views, body in zip(entries, sizes, bodies, strict=True)
     ]
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.access import Ticket
 from app.bodies import is_form, read_image
 from app.disconnects import calling_when_gone
 from app.errors import InternalError, InvalidRequestError, ServiceError
@@ -112,7 +113,6 @@ class _Asked:
     @classmethod
     def of(cls, service: Service, scope: Scope) -> "_Asked":
         """Read a request's head; ServiceError if it asks for what there isn't."""
-        service.authorize(scope)
         parameters = _parameters(scope["query_string"])
         views = service.views(parameters.views)
         explain = service.explained(parameters.explain)
@@ -125,7 +125,7 @@ class _Asked:
 
 
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one request, as an ASGI application of a service."""
+    """Serve one request that was let in, as an ASGI application of a service."""
     try:
         outcome: Outcome = await _classified(service, scope, receive)
     except ServiceError as error:
@@ -177,7 +177,9 @@ def serve_whole(service: Service, scope: Scope, body: bytes, reply: Reply) -> Ca
     callable or None
         What to call if the client goes before it is answered; None if it has been answered.
     """
+    ticket: Ticket | None = None
     try:
+        ticket = service.access.admit(scope, "classify", 1)
         asked = _Asked.of(service, scope)
         visit = service.admission.visit(asked.views, bulk=asked.bulk)
         try:
@@ -186,41 +188,48 @@ def serve_whole(service: Service, scope: Scope, body: bytes, reply: Reply) -> Ca
 
             def done(outcome: Outcome) -> None:
                 visit.leave()
-                reply(*_answer(outcome))
+                reply(*_answer(outcome, ticket))
 
             entry = asked.submit(body, done, current_id())
         except BaseException:
             visit.leave()
             raise
     except ServiceError as error:
-        reply(*_answer(error))
+        reply(*_answer(error, ticket))
         return None
     except Exception:  # noqa: BLE001 (as the middleware does for all others)
         _log.exception("unexpected error in %s %s", scope["method"], scope["path"])
-        reply(*_answer(InternalError()))
+        reply(*_answer(InternalError(), ticket))
         return None
 
     def gone() -> None:
         asked.pool.drop(entry)
         visit.leave()
+        if ticket is not None:
+            ticket.leave()
 
     return gone
 
 
 def served_whole(service: Service, scope: Scope, body_bytes: int) -> bool:
     """Whether `serve_whole` is for a request with so many bytes: the others are refused where bodies are read."""
-    return body_bytes <= service.settings.max_image_bytes and not is_form(scope)
+    return body_bytes <= service.settings.max_image_bytes and not is_form(scope) and service.is_plain(scope)
 
 
-def _answer(outcome: Outcome) -> tuple[int, Headers, bytes]:
+def _answer(outcome: Outcome, ticket: Ticket | None = None) -> tuple[int, Headers, bytes]:
     if isinstance(outcome, ServiceError):
-        return written(outcome)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(outcome.body)),
-        (b"server-timing", _timing(outcome)),
-    ]
-    return 200, headers, outcome.body
+        status, headers, body = written(outcome)
+    else:
+        status, body = 200, outcome.body
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"server-timing", _timing(outcome)),
+        ]
+    if ticket is not None:
+        headers += ticket.headers()
+        ticket.leave(status)
+    return status, headers, body
 
 
 def _timing(answered: Answered) -> bytes:

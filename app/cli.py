@@ -1,6 +1,7 @@
 """``galaxytree serve``. Its options are the fields of `Settings`: each one is an environment variable too."""
 
 import logging.config
+import os
 import socket
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.ending import end_without_stragglers
 from app.listening import listen, listening
 from app.logs import logging_config
 from app.refusals import StartRefusedError
-from app.settings import Settings
+from app.settings import ENV_PREFIX, Settings
 from galaxytree.options import options_of, settings_from
 
 WRONG_CALL = 2
@@ -26,7 +27,9 @@ class _RefusedError(click.ClickException):
 def serve(**given: Any) -> None:  # noqa: ANN401  (options of every type)
     """Serve a model over HTTP: galaxy images in, scores of the decision tree out."""
     settings = settings_from(Settings, given)
-    logging.config.dictConfig(logging_config(settings.log_level))
+    logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
+    # Workers, which have no settings, log as the service does.
+    os.environ[f"{ENV_PREFIX}LOG_FORMAT"] = settings.log_format
     try:
         # First the address: a port that is taken is to be known before anything that costs time.
         with listening(settings.host, settings.port) as sockets:

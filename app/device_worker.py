@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app.batching import Entry, decode, drop, score
 from app.engine import Engine
-from app.frames import Frame, Kind, job_of
+from app.frames import JOBS, Frame, job_of
 
 MOST_FAILED = 3
 """After so many runs in a row that failed the device is taken to be of no more use to this process.
@@ -49,7 +49,7 @@ class DeviceWorker:
     def take(self, frames: list[Frame], _peek: Callable[[], list[Frame]]) -> None:
         """Have what has come decoded, and then run."""
         for frame in frames:
-            if frame.kind is Kind.JOB:
+            if frame.kind in JOBS:
                 entry = Entry(frame.number, job_of(frame))
                 self._entries[frame.number] = entry
                 self._decoding.submit(self._decode, entry)

@@ -32,14 +32,15 @@ class Engine:
         self._explainer = model.explainer
 
     def read(self, job: Job) -> FramedImage:
-        """Decode one image and frame its views.
+        """Decode one image and frame its views, unless its pixels came framed.
 
         Raises
         ------
         UndecodableImageError, UnsupportedMediaTypeError, TooManyPixelsError
             See `ImageReader.read`.
         """
-        return self._reader.read(job.data, job.views)
+        reader = self._reader
+        return reader.take(job.data, job.views) if job.framed else reader.read(job.data, job.views)
 
     def answer(self, jobs: Sequence[Job], images: Sequence[FramedImage], *, alone: bool = False) -> list[bytes]:
         """Score images in one run, and write their answers as JSON; see `galaxytree.schemas.Classification`.

@@ -10,10 +10,14 @@
     │   ├── TooManyPixelsError          422 too_many_pixels
     │   ├── UnsupportedMediaTypeError   415 unsupported_media_type
     │   ├── PayloadTooLargeError        413 payload_too_large
+    │   ├── UnknownModelError           404 unknown_model
     │   ├── BodyTimeoutError            408 body_timeout
-    │   └── UnauthorizedError           401 unauthorized
+    │   ├── UnauthorizedError           401 unauthorized
+    │   ├── ForbiddenError              403 forbidden
+    │   └── WrongHostError              421 wrong_host
     ├── TryLaterError                   the same request may succeed later; the answer has Retry-After
     │   ├── OverloadedError             429 overloaded
+    │   ├── RateLimitedError            429 rate_limited
     │   ├── NotReadyError               503 not_ready
     │   └── DeadlineExceededError       503 deadline_exceeded
     ├── FetchError                      an image could not be had from its URL; of one item of a batch
@@ -105,6 +109,12 @@ class BodyTimeoutError(RequestError):
     status, code, title = 408, "body_timeout", "The body didn't arrive in time"
 
 
+class UnknownModelError(RequestError):
+    """There is no model of this name and version."""
+
+    status, code, title = 404, "unknown_model", "There is no such model"
+
+
 class UnauthorizedError(RequestError):
     """The service asks for a key, and none came, or a wrong one."""
 
@@ -114,6 +124,35 @@ class UnauthorizedError(RequestError):
     def headers(self) -> Mapping[str, str]:
         """The scheme by which a key is shown."""
         return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(RequestError):
+    """The key that came is valid, but not for this; or this needs a key, and the service knows none.
+
+    Parameters
+    ----------
+    detail
+        See `ServiceError`.
+    scope
+        What a key for it must have.
+    """
+
+    status, code, title = 403, "forbidden", "The API key is not for this"
+
+    def __init__(self, detail: str, scope: str = "admin") -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a key must have (RFC 6750, 3.1)."""
+        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{self.scope}"'}
+
+
+class WrongHostError(RequestError):
+    """The request is for a host by whose name this service does not go."""
+
+    status, code, title = 421, "wrong_host", "This service is not that host"
 
 
 class TryLaterError(ServiceError):
@@ -141,6 +180,29 @@ class OverloadedError(TryLaterError):
     """As many images, each counted once a view, or bytes, are in service as are held at a time."""
 
     status, code, title = 429, "overloaded", "The service is busy"
+
+
+class RateLimitedError(TryLaterError):
+    """The caller has asked for more than it may: requests a second, at a time, or images a day.
+
+    Parameters
+    ----------
+    detail, retry_after_seconds
+        See `TryLaterError`.
+    limits
+        Headers that say what the limits are and what is left of them.
+    """
+
+    status, code, title = 429, "rate_limited", "The caller has asked for more than it may"
+
+    def __init__(self, detail: str, retry_after_seconds: int, limits: Mapping[str, str]) -> None:
+        super().__init__(detail, retry_after_seconds)
+        self.limits = limits
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to try again, and what the limits are."""
+        return {**super().headers, **self.limits}
 
 
 class NotReadyError(TryLaterError):

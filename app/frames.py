@@ -16,9 +16,11 @@ class Kind(IntEnum):
     START = 0
     """Its body is JSON: how to start; see `app.starting.Start`."""
     JOB = 1
-    """Its body is an image."""
+    """Its body is an image: a JPEG or PNG."""
     CANCEL = 2
     """Nobody waits for this job any more. It gets its frame all the same: `DROPPED`, or another if it is too late."""
+    PIXELS = 9
+    """A job too; its body is pixels as the network takes them."""
 
     # From a worker. Each job gets exactly one frame, which says that the worker is done with it.
     READY = 3
@@ -34,6 +36,9 @@ class Kind(IntEnum):
     DROPPED = 8
     """The job was cancelled, and the worker has let go of it."""
 
+
+JOBS = frozenset({Kind.JOB, Kind.PIXELS})
+"""What there is to be done."""
 
 NOTHING = -1
 """Where no answer is to be explained."""
@@ -55,6 +60,8 @@ class Frame(NamedTuple):
         Whether nobody else needs the cores.
     decode_seconds, infer_seconds
         See `Answered`.
+    run_views
+        Of the first answer of a run: how many views it had; 0 of the others.
     body
     """
 
@@ -66,6 +73,7 @@ class Frame(NamedTuple):
     alone: bool = False
     decode_seconds: float = 0.0
     infer_seconds: float = 0.0
+    run_views: int = 0
     body: bytes = b""
 
     def encode(self) -> bytes:
@@ -76,16 +84,17 @@ class Frame(NamedTuple):
 def frame_of(number: int, job: Job, *, alone: bool) -> Frame:
     """Return the frame that gives a worker a job."""
     explain = NOTHING if job.explain is None else job.explain
-    return Frame(Kind.JOB, number, job.views, job.full, explain, alone, body=job.data)
+    kind = Kind.PIXELS if job.framed else Kind.JOB
+    return Frame(kind, number, job.views, job.full, explain, alone, body=job.data)
 
 
 def job_of(frame: Frame) -> Job:
     """Return the job that a frame gives."""
     explain = None if frame.explain == NOTHING else frame.explain
-    return Job(frame.body, frame.views, full=frame.full, explain=explain)
+    return Job(frame.body, frame.views, full=frame.full, explain=explain, framed=frame.kind is Kind.PIXELS)
 
 
-_HEADER = struct.Struct("<BQB?h?ffI")
+_HEADER = struct.Struct("<BQB?h?ffHI")
 
 
 class FrameReader:
@@ -99,11 +108,13 @@ class FrameReader:
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _HEADER.size:
-            kind, number, views, full, explain, alone, decode, infer, length = _HEADER.unpack_from(self._buffer, at)
+            kind, number, views, full, explain, alone, decode, infer, run, length = _HEADER.unpack_from(
+                self._buffer, at
+            )
             start = at + _HEADER.size
             if len(self._buffer) < start + length:
                 break
             at = start + length
             body = bytes(memoryview(self._buffer)[start:at])
-            yield Frame(Kind(kind), number, cast("Views", views), full, explain, alone, decode, infer, body)
+            yield Frame(Kind(kind), number, cast("Views", views), full, explain, alone, decode, infer, run, body)
         del self._buffer[:at]

@@ -10,7 +10,10 @@ from app.errors import TooManyPixelsError, UndecodableImageError, UnsupportedMed
 from galaxytree import imaging
 from galaxytree.imaging import Framing
 from galaxytree.schemas import ImageFacts
-from galaxytree.views import Views
+from galaxytree.views import Views, turned
+
+PIXELS = "RGB"
+"""What is said in place of a format of what came as pixels."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,17 @@ class ImageReader:
         digest = hashlib.sha256(data).hexdigest()
         facts = ImageFacts(sha256=digest, format=header.format, width=header.width, height=header.height)
         return FramedImage(pixels, facts)
+
+    def take(self, data: bytes, views: Views) -> FramedImage:
+        """Take the pixels of an image that came framed, and turn them for its views.
+
+        Parameters
+        ----------
+        data
+            As many bytes as the network's input has: rows of RGB.
+        views
+        """
+        size = self.framing.size
+        pixels = np.frombuffer(data, np.uint8).reshape(size, size, 3)
+        facts = ImageFacts(sha256=hashlib.sha256(data).hexdigest(), format=PIXELS, width=size, height=size)
+        return FramedImage(turned(pixels, views), facts)

@@ -12,7 +12,7 @@ class Job:
     Attributes
     ----------
     data
-        The bytes of a JPEG or PNG.
+        The bytes of a JPEG or PNG, or pixels.
     views
         How many orientations to average over.
     full
@@ -21,6 +21,8 @@ class Job:
         Whether others may go ahead.
     explain
         Place in the tree of the answer for which it is asked where the network looked.
+    framed
+        Whether the data are pixels as the network takes them: uint8 [size, size, 3], RGB, row by row.
     """
 
     data: bytes
@@ -28,6 +30,7 @@ class Job:
     full: bool = False
     bulk: bool = False
     explain: int | None = None
+    framed: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,59 @@
-"""Who may have images classified: those who show a key, where keys are set."""
+"""API keys: what a file of them holds, and whose key it is that a caller shows."""
 
 import hashlib
 import hmac
 import os
 import tomllib
+from collections import Counter
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from starlette.types import Scope
 
 from app.errors import UnauthorizedError
+from app.limits import Limits
 from app.refusals import KeysRefusedError
 from app.settings import ENV_PREFIX, Settings
+from galaxytree.scopes import DEFAULT_SCOPES, MOST_NAME_LETTERS, KeyScope
 
 _VARIABLE = f"{ENV_PREFIX}API_KEYS_FILE"
 
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-class ApiKey(BaseModel):
-    """One key; only its checksum is stored."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ApiKey(Limits):
+    """One caller's key, or several while it is being changed; only their checksums are stored."""
 
-    name: Annotated[str, Field(min_length=1, description="Whose key it is; the log says this name")]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the key, in hexadecimal")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=MOST_NAME_LETTERS, description="Whose key it is; the log says this name")
+    ]
+    sha256: Annotated[
+        tuple[Digest, ...],
+        Field(min_length=1, description="SHA-256 of the key, in hexadecimal; a list of them while it is being changed"),
+    ]
+    scopes: Annotated[frozenset[KeyScope], Field(min_length=1, description="What it is for")] = frozenset(
+        DEFAULT_SCOPES
+    )
+
+    @field_validator("sha256", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:  # noqa: ANN401 (whatever TOML can hold)
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.isprintable():
+            msg = "a name has letters only that can be printed, since it stands in logs"
+            raise ValueError(msg)
+        return name
+
+    @property
+    def limits(self) -> Limits:
+        """How much its caller may ask for."""
+        return Limits.model_validate(self.model_dump(include=set(Limits.model_fields)))
 
 
 class ApiKeys(BaseModel):
@@ -33,9 +63,21 @@ class ApiKeys(BaseModel):
 
     keys: Annotated[tuple[ApiKey, ...], Field(min_length=1)]
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for what, found in (
+            ("name", Counter(key.name for key in self.keys)),
+            ("sha256", Counter(digest for key in self.keys for digest in key.sha256)),
+        ):
+            twice = sorted(each for each, count in found.items() if count > 1)
+            if twice:
+                msg = f"{what} {twice[0]!r} is there more than once"
+                raise ValueError(msg)
+        return self
+
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a TOML file with ``[[keys]]``, each with ``name`` and ``sha256``.
+        """Read a TOML file with ``[[keys]]``, each with ``name`` and ``sha256``, ``scopes`` and limits.
 
         Raises
         ------
@@ -48,10 +90,12 @@ class ApiKeys(BaseModel):
             msg = f"the API keys in {path} can't be read ({error.strerror}): correct api_keys_file, or leave it unset"
             raise KeysRefusedError(msg) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            msg = f"the API keys in {path} are not as they should be ({where}: {first['msg']}): correct the file"
-            raise KeysRefusedError(msg) from error
+            # Never its input: whoever writes a key into the file by mistake is not to find it in the log.
+            first = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "keys"
+            said = first["msg"].removeprefix("Value error, ")
+            msg = f"the API keys in {path} are not as they should be ({where}: {said}): correct the file"
+            raise KeysRefusedError(msg) from None
         except ValueError as error:
             msg = f"the API keys in {path} are no TOML ({error}): correct the file"
             raise KeysRefusedError(msg) from error
@@ -63,7 +107,8 @@ class ApiKeys(BaseModel):
         Raises
         ------
         KeysRefusedError
-            If their file can't be read, or the variable that names it is set to nothing.
+            If their file can't be read, the variable that names it is set to nothing, or keys are required and there
+            is no file.
         """
         if settings.api_keys_file:
             return cls.read(settings.api_keys_file)
@@ -71,15 +116,23 @@ class ApiKeys(BaseModel):
         if os.environ.get(_VARIABLE) == "":
             msg = f"{_VARIABLE} is set to nothing: name the file, or unset it to be open to everyone"
             raise KeysRefusedError(msg)
+        if settings.require_keys:
+            msg = f"keys are required (require_keys) and none are set: name their file with {_VARIABLE}"
+            raise KeysRefusedError(msg)
         return None
+
+    @cached_property
+    def _digests(self) -> list[tuple[bytes, ApiKey]]:
+        return [(bytes.fromhex(digest), key) for key in self.keys for digest in key.sha256]
 
     def check(self, presented: bytes | None) -> ApiKey:
         """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these.
 
         Every key is compared, each in constant time, so that the time tells nothing about them.
         """
-        digest = hashlib.sha256(presented or b"").hexdigest()
-        found = [key for key in self.keys if hmac.compare_digest(key.sha256, digest)]
+        digest = hashlib.sha256(presented or b"").digest()
+        compare = hmac.compare_digest
+        found = [key for each, key in self._digests if compare(each, digest)]
         if presented is None or not found:
             msg = "Send a valid key as `Authorization: Bearer KEY`."
             raise UnauthorizedError(msg)

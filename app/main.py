@@ -6,17 +6,20 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 
+from app.around import around, wrapped
 from app.classify import serve, serve_whole, served_whole
-from app.lingering import LingeringClose
-from app.problems import CatchUnexpected, handle_errors
+from app.errors import WrongHostError
+from app.page_files import read_page
+from app.problems import documented, handle_errors
 from app.processes import STARTER
-from app.request_id import RequestId
-from app.routes import batch, classify, decision_tree, health, model
+from app.routes import batch, classify, cutout, decision_tree, health, metrics, model, oip, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
+from app.telemetry.collector import registry_of
+from app.telemetry.routes import plain_paths
+from app.telemetry.watching import Watcher
 from app.worker_link import Starter
 
 DESCRIPTION = "What Galaxy Zoo's volunteers would say of a galaxy: the scores of the decision tree, for one image."
@@ -52,25 +55,26 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
         lifespan=lifespan,
         # A redirect would name the host that the client claimed, and would have the body sent twice.
         redirect_slashes=False,
+        middleware=around(service),
+        responses=documented(WrongHostError),
     )
     app.state.service = service
-
-    # From the innermost to the outermost.
-    app.add_middleware(CatchUnexpected)
-    app.add_middleware(LingeringClose)
-    app.add_middleware(RequestId)
+    app.state.metrics = registry_of(service)
     handle_errors(app)
 
     app.include_router(classify.router)
     classify.name_answers(app, service.folder.tree)
     app.include_router(batch.router)
+    app.include_router(cutout.router)
     app.include_router(decision_tree.router)
     app.include_router(model.router)
     app.include_router(health.router)
-
-    @app.get("/", include_in_schema=False)
-    async def root() -> RedirectResponse:
-        return RedirectResponse("/docs")
+    app.include_router(metrics.router)
+    app.include_router(oip.router)
+    app.include_router(oip.inferring)
+    oip.name_model(app, service.folder.card)
+    if service.settings.page:
+        app.include_router(page.router_of(read_page()))
 
     return app
 
@@ -78,5 +82,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
 def front_of(app: FastAPI) -> Shortcut:
     """Return what a server is to run: an application that `create_app` made, with the shortcut in front of it."""
     service: Service = app.state.service
-    endpoint = RequestId(LingeringClose(CatchUnexpected(partial(serve, service))))
-    return Shortcut(app, "POST", classify.PATH, endpoint, partial(serve_whole, service), partial(served_whole, service))
+    watcher = Watcher(service, plain_paths(app.routes))
+    endpoint = watcher.watch(wrapped(partial(serve, service), service))
+    whole, takes_whole = watcher.whole(partial(serve_whole, service)), partial(served_whole, service)
+    return Shortcut(watcher.watch(app), "POST", classify.PATH, endpoint, whole, takes_whole, watcher.malformed)

@@ -17,10 +17,12 @@ from dataclasses import replace
 from operator import attrgetter
 
 from app.errors import DeadlineExceededError, InternalError
+from app.expiring import Expiring
 from app.jobs import Job
 from app.lanes import Lanes
 from app.providers import CPU
 from app.starting import Running, Start
+from app.telemetry.numbers import Numbers
 from app.tries import Tries, pause_after
 from app.waiting import Entry, Outcome
 from app.worker_link import Starter, WorkerLink
@@ -60,6 +62,8 @@ class Pool:
         Within which an image gets its answer, or is dropped.
     retry_after_seconds : int
         What those are told whose image was dropped.
+    numbers : Numbers
+        What is counted of images and workers.
     """
 
     def __init__(
@@ -69,14 +73,14 @@ class Pool:
         failed: Callable[[str], None],
         seconds: float,
         retry_after_seconds: int,
+        numbers: Numbers | None = None,
     ) -> None:
+        self.numbers = numbers or Numbers()
         self._start = start
         self._seconds = seconds
         self._retry_after_seconds = retry_after_seconds
         self._clock = asyncio.get_running_loop().time
-        # All have the same time, so that these are in the order in which it is over.
-        self._expiring: deque[Entry] = deque()
-        self._expiry: asyncio.TimerHandle | None = None
+        self._expiring = Expiring(self._expire)
         self._watching: asyncio.TimerHandle | None = None
         self._watched = self._clock()
         self._starter = starter
@@ -95,6 +99,15 @@ class Pool:
     def ready(self) -> bool:
         """Whether any worker is there, or will be at once: one that died is replaced before anyone is sent away."""
         return bool(self._workers) or not self._tries.in_vain
+
+    @property
+    def alive(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
+
+    def oldest_seconds(self) -> float:
+        """Return for how long who has waited the longest has waited for an answer; 0 if nobody waits."""
+        return self._expiring.oldest_seconds()
 
     async def open(self) -> Running:
         """Start the workers, and wait until they are ready.
@@ -150,11 +163,7 @@ class Pool:
             raise InternalError
         now = self._clock()
         entry = Entry(job, done, request_id, now + self._seconds, now)
-        while self._expiring and self._expiring[0].gone:
-            self._expiring.popleft()
-        self._expiring.append(entry)
-        if self._expiry is None:
-            self._expiry = asyncio.get_running_loop().call_at(entry.expires, self._expire)
+        self._expiring.put(entry)
         self._lanes.put(entry)
         self._dispatch()
         return entry
@@ -165,18 +174,10 @@ class Pool:
         if entry.worker is not None:
             entry.worker.drop(entry)
 
-    def _expire(self) -> None:
-        """Tell those whose time is over, and look again when the next one's is."""
-        now = self._clock()
-        while self._expiring and (self._expiring[0].gone or self._expiring[0].expires <= now):
-            entry = self._expiring.popleft()
-            if not entry.gone:
-                msg = f"No answer within {self._seconds:g} s; the image was dropped."
-                entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
-                self.drop(entry)
-        self._expiry = (
-            asyncio.get_running_loop().call_at(self._expiring[0].expires, self._expire) if self._expiring else None
-        )
+    def _expire(self, entry: Entry) -> None:
+        msg = f"No answer within {self._seconds:g} s; the image was dropped."
+        entry.finish(DeadlineExceededError(msg, self._retry_after_seconds))
+        self.drop(entry)
 
     def _watch(self) -> None:
         """Replace workers that hang."""
@@ -203,9 +204,9 @@ class Pool:
             left.append(entry)
         for entry in left:
             entry.finish(InternalError())
-        for timer in (self._expiry, self._watching):
-            if timer is not None:
-                timer.cancel()
+        self._expiring.close()
+        if self._watching is not None:
+            self._watching.cancel()
         workers, self._workers = self._workers, []
         await asyncio.gather(*(worker.end() for worker in workers))
         # What they were about to start ends too.
@@ -260,6 +261,7 @@ class Pool:
         if self._closed or worker not in self._workers:
             return
         self._workers.remove(worker)
+        self.numbers.restarts += 1
         if worker.proved or self._tries.lasted(worker.began):
             worker.in_vain = 0
         # The first time nobody is to notice.

@@ -1,7 +1,7 @@
 """How a client is told what went wrong: ``application/problem+json``, RFC 9457.
 
 What Starlette and FastAPI raise by themselves is answered in the same form: 404 ``not_found``, 405
-``method_not_allowed``, 422 ``invalid_request``.
+``method_not_allowed``, 422 ``invalid_request``. Below ``/v2`` it is told in the words of that protocol.
 """
 
 import logging
@@ -18,10 +18,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import InternalError, InvalidRequestError, ServiceError, TryLaterError, problem
+from app.errors import (
+    ForbiddenError,
+    InternalError,
+    InvalidRequestError,
+    RateLimitedError,
+    ServiceError,
+    TryLaterError,
+    UnauthorizedError,
+    problem,
+)
+from app.oip import told as oip
 from galaxytree.schemas import Problem
 
 PROBLEM_JSON = "application/problem+json"
+
+GUARDED: tuple[type[ServiceError], ...] = (UnauthorizedError, ForbiddenError, RateLimitedError)
+"""What a route may answer that isn't public, whatever else it does."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +66,10 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
 
 
-def _answer(body: Problem, headers: Mapping[str, str] | None = None) -> Response:
+def _answer(path: str, body: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    if oip.is_spoken_at(path):
+        status, content = oip.put(body)
+        return Response(content, status_code=status, headers=headers, media_type=oip.JSON)
     return Response(orjson.dumps(body.model_dump()), status_code=body.status, headers=headers, media_type=PROBLEM_JSON)
 
 
@@ -63,6 +79,13 @@ def written(error: ServiceError) -> tuple[int, list[tuple[bytes, bytes]], bytes]
     beside = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
     length = b"%d" % len(body)
     return error.status, [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", length), *beside], body
+
+
+async def refuse(error: ServiceError, scope: Scope, send: Send) -> None:
+    """Answer a request with an error, as an ASGI application."""
+    status, headers, body = (oip.written if oip.is_spoken_at(scope["path"]) else written)(error)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def problem_json(error: ServiceError) -> bytes:
@@ -76,9 +99,9 @@ def _body(status: int, code: str, title: str, detail: str) -> bytes:
     return orjson.dumps(problem(status, code, title, detail).model_dump())
 
 
-async def _on_service_error(_request: Request, error: Exception) -> Response:
+async def _on_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)  # noqa: S101 (it is registered for nothing else)
-    return _answer(error.problem, error.headers)
+    return _answer(request.scope["path"], error.problem, error.headers)
 
 
 _HINTS = {
@@ -87,18 +110,18 @@ _HINTS = {
 }
 
 
-async def _on_http_exception(_request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (it is registered for nothing else)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     detail = _HINTS.get(error.status_code, str(error.detail))
-    return _answer(problem(error.status_code, code, phrase, detail), error.headers)
+    return _answer(request.scope["path"], problem(error.status_code, code, phrase, detail), error.headers)
 
 
-async def _on_validation_error(_request: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 (it is registered for nothing else)
     details = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
-    return _answer(InvalidRequestError("; ".join(details)).problem)
+    return _answer(request.scope["path"], InvalidRequestError("; ".join(details)).problem)
 
 
 class CatchUnexpected:
@@ -122,6 +145,6 @@ class CatchUnexpected:
             if scope["type"] != "http" or started:
                 raise
             _log.exception("unexpected error in %s %s", scope["method"], scope["path"])
-            answer = _answer(InternalError().problem)
+            answer = _answer(scope["path"], InternalError().problem)
             MutableHeaders(raw=answer.raw_headers)["Connection"] = "close"
             await answer(scope, receive, send)

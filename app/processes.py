@@ -1,11 +1,13 @@
 """How workers are started: as processes of their own or, where that can't be, as threads of this one."""
 
 import logging
+import mmap
 import os
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,16 @@ def kill_workers() -> None:
     """End all workers that are processes, without waiting for them."""
     for process in tuple(_running):
         process.kill()
+
+
+def resident_bytes_of_workers() -> int:
+    """Return the memory that all workers that are processes take together, where Linux says so; else 0."""
+    pages = 0
+    for process in tuple(_running):
+        # It may just have ended.
+        with suppress(OSError, ValueError, IndexError):
+            pages += int(Path(f"/proc/{process.pid}/statm").read_text("ascii").split()[1])
+    return pages * mmap.PAGESIZE
 
 
 class WorkerProcess:

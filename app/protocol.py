@@ -10,22 +10,24 @@ client is woken.
 import asyncio
 from collections.abc import Callable  # noqa: TC003 (annotations of attributes are evaluated)
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 import httptools
 from starlette.types import Scope  # noqa: TC002 (as above)
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
+from app.bounded import BoundedProtocol, Bounds, Cork
 from app.classify import Headers
 from app.disconnects import BREAKING, EXTENSION
 from app.request_id import HEADER as ID
 from app.request_id import as_current, id_of
+from app.security_headers import LINES
 from app.shortcut import Shortcut
 
-HEAD_BYTES = 64 * 1024
-"""How much of a request's head is kept while its end is awaited, beside what came with its first bytes."""
+TRAILER_BYTES = 64 * 1024
+"""How much may follow a chunked body."""
 
 REFUSED_SECONDS = 0.25
 """For how long who was answered 429 is not listened to. It was asked to wait for longer; but of a crowd that asks again
@@ -34,79 +36,53 @@ at once, those who were let in would get nothing, since all time would go into r
 MOST_OFFERS = 16
 """Offers of an upgrade that are declined in what is read at a time; each costs a copy of it."""
 
-_INVALID = "Invalid HTTP request received."
+_INVALID = HTTPStatus.BAD_REQUEST, "Invalid HTTP request received."
+_TOO_LONG = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too long."
 _OFFERS = frozenset({b"upgrade", b"http2-settings"})
 
 
-class _Cork:
-    """A transport that keeps what is written until an answer is complete, or the loop has nothing better to do.
-
-    Everything else is as the transport has it.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._pieces: list[bytes] = []
-        # Asked for each answer.
-        self.is_closing = transport.is_closing
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (whatever a transport has)
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._pieces:
-            self._loop.call_soon(self.flush)
-        self._pieces.append(data)
-
-    def flush(self) -> None:
-        if self._pieces:
-            pieces, self._pieces = self._pieces, []
-            self._transport.write(b"".join(pieces))
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-
-class Protocol(HttpToolsProtocol):
+class Protocol(BoundedProtocol):
     """One connection."""
 
-    _in_head = False
+    # How much of a head has come while its end is awaited, beside what came with its first bytes.
     _head_bytes = 0
+    _piece_bytes = 0
     _trailer_bytes = 0
     _head_of_offer: bytes | None = None
     _feeding = False
-    # Since when there is nothing to be answered, on the loop's clock.
-    _idle_since: float | None = None
+    # Whether who connected is a proxy that says for whom.
+    _proxied = False
     # A request that may come whole with the bytes that are being read.
     _held: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
-        self._cork = _Cork(transport, self.loop)
-        super().connection_made(cast("asyncio.Transport", self._cork))
         self._watchers: set[Callable[[], object]] = set()
+        self._cork = Cork(transport, self.loop, self.on_closing)
+        super().connection_made(cast("asyncio.Transport", self._cork))
+        proxies = self.bounds.proxies
+        self._proxied = proxies is not None and self.client is not None and proxies.know(self.client[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell those who asked to be told when the client goes."""
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
         for act in tuple(self._watchers):
             act()
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
-        went_on = self._in_head
+        self._piece_bytes = len(data)
+        if self.in_head:
+            self._head_bytes += len(data)
         self._feeding = True
         self._feed(data)
         self._feeding = False
         if self._held is not None:
             self._serve_held()
-        if self._in_head and went_on:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES:
-                self.send_400_response("The request's head is too long.")
+        if self.in_head and not self.transport.is_closing():
+            self.watch_head()
+            if self._head_bytes > self.bounds.head_bytes:
+                self.refuse(*_TOO_LONG)
 
     def _feed(self, data: bytes) -> None:
         """Have the parser read, past offers of an upgrade."""
@@ -124,33 +100,58 @@ class Protocol(HttpToolsProtocol):
                 return
         # Nothing more is answered on this connection.
         self._held = None
-        self.send_400_response(_INVALID)
+        self.in_head, too_long = False, self.in_head and self._is_too_long()
+        self.refuse(*(_TOO_LONG if too_long else _INVALID))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request."""
+        super().send_400_response(msg)
+        if isinstance(self.app, Shortcut):
+            self.app.malformed()
 
     def on_message_begin(self) -> None:
         """Note that a head begins."""
         super().on_message_begin()
         extensions = {EXTENSION: self._watchers, BREAKING: self._break_off}
         self.scope["extensions"] = extensions  # type: ignore[typeddict-item]
-        self._in_head, self._head_bytes, self._trailer_bytes = True, 0, 0
-        self._idle_since = None
+        self.in_head, self._head_bytes, self._trailer_bytes = True, 0, 0
+        self.idle_since = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. What follows a chunked body is none, and is dropped (RFC 9110, 6.5.1)."""
-        if self._in_head:
+        if self.in_head:
             super().on_header(name, value)
             return
         self._trailer_bytes += len(name) + len(value)
-        if self._trailer_bytes > HEAD_BYTES:
+        if self._trailer_bytes > TRAILER_BYTES:
             msg = "trailers without end"
             raise ValueError(msg)
 
     def on_headers_complete(self) -> None:
         """Begin with the request, unless it offers an upgrade and has to be read once more without it."""
-        self._in_head = False
+        if self._is_too_long():
+            msg = "a head that is too long"
+            raise ValueError(msg)
+        self.in_head, self.head_since = False, None
+        if self._proxied and self.bounds.proxies is not None and self.client is not None:
+            self.scope["client"] = (self.bounds.proxies.client_of(self.client[0], self.headers), 0)
+        if not self.url.startswith(b"/"):
+            self._take_host_of_url()
         if self.parser.should_upgrade():
             self._head_of_offer = self._without_offer()
         else:
             super().on_headers_complete()
+
+    def _is_too_long(self) -> bool:
+        return self.head_is_too_long(self._head_bytes + self._piece_bytes)
+
+    def _take_host_of_url(self) -> None:
+        """Take the host that stands in a URL for the one that is asked, whatever ``Host`` says (RFC 9112, 3.2.2)."""
+        url = httptools.parse_url(self.url)
+        if url.host is not None:
+            port = b"" if url.port is None else b":%d" % url.port
+            host = b"[%b]" % url.host if b":" in url.host else url.host
+            self.headers[:] = [each for each in self.headers if each[0] != b"host"] + [(b"host", host + port)]
 
     def on_message_complete(self) -> None:
         """Note that the body is complete; that of an offer has not even begun."""
@@ -171,22 +172,7 @@ class Protocol(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._idle_since = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self._watch(self.timeout_keep_alive)
-
-    def _watch(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection if it has been idle for long enough, and look again later else."""
-        self.timeout_keep_alive_task = None
-        if self._idle_since is not None:
-            left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-            if left > 0:
-                self._watch(left)
-            elif not self.transport.is_closing():
-                self.transport.close()
+            self.watch_idle()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if self._feeding:
@@ -226,7 +212,7 @@ class Protocol(HttpToolsProtocol):
         """Send a whole answer, as uvicorn would that of an application."""
         if cycle.disconnected:
             return
-        lines = [STATUS_LINE[status]]
+        lines = [STATUS_LINE[status], LINES]
         for name, value in [*self.server_state.default_headers, *headers]:
             lines += [name, b": ", value, b"\r\n"]
         if not cycle.keep_alive:
@@ -275,3 +261,8 @@ class Protocol(HttpToolsProtocol):
             elif name not in _OFFERS:
                 lines.append(name + b": " + value)
         return b"\r\n".join([*lines, b"", b""])
+
+
+def protocol_of(bounds: Bounds) -> type[Protocol]:
+    """Return the class of connections that are held to these bounds."""
+    return type("Protocol", (Protocol,), {"bounds": bounds})

@@ -10,6 +10,7 @@ and ends with exit status 2.
     ├── DeviceRefusedError    the execution provider asked for doesn't come up
     ├── WorkerRefusedError    a process that runs the network doesn't come up
     ├── KeysRefusedError      the file of API keys
+    ├── TracesRefusedError    what makes traces isn't installed
     └── AddressRefusedError   the address to listen on
 """
 
@@ -35,6 +36,10 @@ class WorkerRefusedError(StartRefusedError):
 
 class KeysRefusedError(StartRefusedError):
     """The file of API keys can't be read."""
+
+
+class TracesRefusedError(StartRefusedError):
+    """Traces are asked for, and what makes them isn't installed."""
 
 
 class AddressRefusedError(StartRefusedError):

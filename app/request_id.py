@@ -8,6 +8,9 @@ from contextvars import ContextVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = b"x-request-id"
+KEY = "galaxytree.request_id"
+"""Where a request's scope has its id."""
+
 _SANE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -49,7 +52,7 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = id_of(scope)
+        request_id = scope[KEY] = id_of(scope)
         header = (HEADER, request_id)
 
         async def marked(message: Message) -> None:

@@ -10,16 +10,18 @@ import signal
 import socket
 from time import monotonic
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
 
+from app.bounded import Bounds
 from app.ending import end_now
 from app.lifecycle import Lifecycle, State
 from app.listening import url_of
 from app.main import front_of
 from app.processes import kill_workers
-from app.protocol import Protocol
+from app.protocol import protocol_of
 
 REPEAT_SECONDS = 0.3
 """A signal that comes again this soon is the same one: make and process managers pass on what the whole group got."""
@@ -86,13 +88,14 @@ def server_of(app: FastAPI) -> Server:
     service = app.state.service
     config = uvicorn.Config(
         front_of(app),
-        http=Protocol,
+        http=protocol_of(Bounds.of(service.settings)),
         # There are none here, and a request that asks for one is a request like any other.
         ws="none",
         server_header=False,
-        # Nothing here depends on the client's address or on what a proxy says of it.
+        # It is read from the end, and from those only that are known: `app.proxies`.
         proxy_headers=False,
-        # A line for each request would cost more than all else that is done for it in this thread.
+        timeout_keep_alive=cast("int", service.settings.keep_alive_seconds),  # it need not be whole
+        # One by logging would cost more than all else that is done for it in this thread: see app.telemetry.access_log.
         access_log=service.settings.log_level == "debug",
         log_config=None,
     )

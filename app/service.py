@@ -9,11 +9,14 @@ from typing import Self
 
 from starlette.types import Scope
 
+from app.access import Access
+from app.access_settings import origins_of
 from app.admission import Admission
 from app.bodies import BodyLimits
 from app.errors import InvalidRequestError, NotExplainableError, NotReadyError
 from app.fetching.fetcher import Fetcher
-from app.keys import ApiKeys, shown_key
+from app.hosts import Hosts
+from app.keys_file import KeysFile
 from app.lifecycle import Lifecycle, State
 from app.model_folder import ModelFolder
 from app.pool import Pool
@@ -21,6 +24,7 @@ from app.processes import STARTER
 from app.refusals import StartRefusedError
 from app.settings import Settings
 from app.starting import Running, start_of
+from app.telemetry.telemetry import Telemetry
 from app.worker_link import Starter
 from galaxytree.views import Views
 
@@ -38,26 +42,32 @@ class Service:
 
     Attributes
     ----------
-    settings, folder, keys
-        What the service was started with, all of it verified; no keys: it is open to everyone.
+    settings, folder
+        What the service was started with, all of it verified.
+    access
+        Who may do what.
     admission
         How much is in service.
     starter
         Starts the workers.
     lifecycle
         Whether the service is starting, ready or draining.
+    telemetry
+        What it tells of itself.
     """
 
     settings: Settings
     folder: ModelFolder
-    keys: ApiKeys | None
+    access: Access
     admission: Admission
     starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     _fetcher: Fetcher | None = None
     _running: Running | None = None
     _pool: Pool | None = None
     _loading: asyncio.Task[None] | None = None
+    _watching: asyncio.Task[None] | None = None
 
     @classmethod
     def prepare(cls, settings: Settings, starter: Starter = STARTER) -> Self:
@@ -70,7 +80,7 @@ class Service:
         """
         folder = ModelFolder.open(settings.model)
         folder.verify()
-        keys = ApiKeys.of(settings)
+        access = Access.of(settings)
         admission = Admission(
             settings.queue_images,
             settings.queue_bytes,
@@ -78,11 +88,28 @@ class Service:
             settings.bulk_share,
             settings.batches,
         )
-        return cls(settings, folder, keys, admission, starter)
+        return cls(settings, folder, access, admission, starter, telemetry=Telemetry.of(settings))
 
     @cached_property
     def _most_views(self) -> int:
         return self.settings.most_views
+
+    @cached_property
+    def hosts(self) -> Hosts | None:
+        """By which names the service goes; None for any."""
+        return Hosts.parse(self.settings.hosts)
+
+    @cached_property
+    def origins(self) -> tuple[str, ...]:
+        """Whose pages may call the service, beside its own."""
+        return origins_of(self.settings.cors_origins)
+
+    def is_plain(self, scope: Scope) -> bool:
+        """Whether a request is one that all that is around the routes (`app.around`) lets pass, but for its key."""
+        if self.hosts is None and not self.origins:
+            return True
+        of_a_page = any(name == b"origin" for name, _ in scope["headers"])
+        return not (self.origins and of_a_page) and (self.hosts is None or self.hosts.allow(scope))
 
     @cached_property
     def body_limits(self) -> BodyLimits:
@@ -104,6 +131,25 @@ class Service:
         return self._running
 
     @property
+    def workers(self) -> Pool | None:
+        """The workers, ready or not; None before the start."""
+        return self._pool
+
+    @property
+    def what_runs(self) -> Running | None:
+        """What the workers run; None while none has ever been ready."""
+        return self._running
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether images are welcome."""
+        try:
+            self.check_ready()
+        except NotReadyError:
+            return False
+        return True
+
+    @property
     def fetcher(self) -> Fetcher:
         """What fetches images; NotReadyError before the start."""
         if self._fetcher is None:
@@ -114,11 +160,6 @@ class Service:
     def network_sha256(self) -> str:
         """SHA-256 of the ONNX file that the workers run; NotReadyError while they aren't ready."""
         return self.folder.sha256(self.running.precision)
-
-    def authorize(self, scope: Scope) -> None:
-        """Let a caller through who shows a valid key, or everyone where no keys are set; else UnauthorizedError."""
-        if self.keys is not None:
-            _log.debug("key of %s", self.keys.check(shown_key(scope)).name)
 
     def views(self, asked: Views | None) -> Views:
         """Return how many views an image gets of which so many are asked; InvalidRequestError if they don't fit."""
@@ -168,15 +209,21 @@ class Service:
 
     async def start(self) -> None:
         """Start the workers in the background."""
-        if self.keys is None:
+        if self.settings.api_keys_file is None:
             _log.warning("open to everyone: no API keys are set (api_keys_file)")
-        self._fetcher = Fetcher.of(self.settings)
+        else:
+            if self.settings.address_limits is not None:
+                _log.warning("address_limits are for services without API keys, and not used here")
+            self._watching = asyncio.create_task(KeysFile(self.settings.api_keys_file, self.access).watch())
+        self.telemetry.start()
+        self._fetcher = Fetcher.of(self.settings, self.telemetry.numbers)
         self._pool = Pool(
             start_of(self.settings, self.folder.identity),
             self.starter,
             self.lifecycle.fail,
             self.settings.request_timeout_seconds,
             self.settings.retry_after_seconds,
+            self.telemetry.numbers,
         )
         self._loading = asyncio.create_task(self._load(self._pool))
 
@@ -202,10 +249,12 @@ class Service:
 
     async def stop(self) -> None:
         """Let everything go, without waiting for workers that are still starting."""
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        for task in (self._loading, self._watching):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self._fetcher is not None:
             await self._fetcher.close()
         if self._pool is not None:
             await self._pool.close()
+        await self.telemetry.stop()

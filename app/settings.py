@@ -6,6 +6,19 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.access_settings import (
+    AddressLimits,
+    Connections,
+    CorsOrigins,
+    HeadTimeoutSeconds,
+    HostNames,
+    KeepAliveSeconds,
+    MaxHeadBytes,
+    PublicMetrics,
+    RequireKeys,
+    SendTimeoutSeconds,
+    TrustedProxies,
+)
 from app.fetching.settings import (
     DEFAULT_HOSTS,
     FetchConcurrency,
@@ -17,6 +30,7 @@ from app.fetching.settings import (
     FetchTimeoutSeconds,
     FetchTries,
 )
+from app.telemetry.settings import AccessLogKind, LogFormat, TracesEndpoint
 from galaxytree.views import MOST_VIEWS, Views
 
 MIB = 1024 * 1024
@@ -82,6 +96,14 @@ class Settings(BaseSettings):
         int,
         Field(title="Largest image, pixels", description="Width x height of one image, at most", gt=0, le=2**30),
     ] = 4096 * 4096
+    infer_bytes: Annotated[
+        int,
+        Field(
+            title="Body of infer, bytes",
+            description="Bytes of a request of Open Inference Protocol, all of its images together, at most",
+            gt=0,
+        ),
+    ] = 64 * MIB
     body_timeout_seconds: Annotated[
         float,
         Field(title="Time for a body", description="Seconds within which a whole body must arrive", gt=0, le=3600),
@@ -184,6 +206,13 @@ class Settings(BaseSettings):
             le=3600,
         ),
     ] = 5.0
+    page: Annotated[
+        bool,
+        Field(
+            title="Page",
+            description="Whether the page for people is at `/`; without it `/` is 404, and the API is all there is",
+        ),
+    ] = True
     api_keys_file: Annotated[
         Path | None,
         Field(
@@ -191,10 +220,24 @@ class Settings(BaseSettings):
             description="TOML file with [[keys]], each a name and the sha256 of a key; not set: open to everyone",
         ),
     ] = None
+    require_keys: RequireKeys = False
+    address_limits: AddressLimits = None
+    public_metrics: PublicMetrics = False
+    trusted_proxies: TrustedProxies = None
+    hosts: HostNames = "*"
+    cors_origins: CorsOrigins = None
+    connections: Connections = 4096
+    head_timeout_seconds: HeadTimeoutSeconds = 10.0
+    max_head_bytes: MaxHeadBytes = 64 * 1024
+    keep_alive_seconds: KeepAliveSeconds = 5.0
+    send_timeout_seconds: SendTimeoutSeconds = 300.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(title="Log level", description="What is logged on standard error, at least"),
     ] = "info"
+    log_format: LogFormat = "text"
+    access_log: AccessLogKind = "json"
+    traces_endpoint: TracesEndpoint = None
     fetch_hosts: FetchHosts = DEFAULT_HOSTS
     fetch_concurrency: FetchConcurrency = 64
     fetch_per_host: FetchPerHost = 32

@@ -31,9 +31,11 @@ class Shortcut:
         What serves it where the request has come whole.
     takes_whole
         Whether that is for a request with so many bytes.
+    malformed
+        Is called for each connection that is closed since what came is no request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (what it is for, and what it stands in front of)
         self,
         app: ASGIApp,
         method: str,
@@ -41,6 +43,7 @@ class Shortcut:
         endpoint: ASGIApp,
         whole: ServesWhole,
         takes_whole: Callable[[Scope, int], bool],
+        malformed: Callable[[], object] = lambda: None,
     ) -> None:
         self._app = app
         self._method = method
@@ -48,6 +51,7 @@ class Shortcut:
         self._endpoint = endpoint
         self._takes_whole = takes_whole
         self.serve_whole = whole
+        self.malformed = malformed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -29,8 +29,9 @@ from app.batching import Entry, decode, drop, score
 from app.device_worker import DeviceWorker
 from app.devices import Device, choose
 from app.engine import Engine
-from app.frames import Frame, FrameReader, Kind, job_of
+from app.frames import JOBS, Frame, FrameReader, Kind, job_of
 from app.loading import load_model
+from app.logs import LINE, JsonFormatter
 from app.model import Model
 from app.model_folder import ModelFolder
 from app.providers import CPU
@@ -170,7 +171,7 @@ class _CoreWorker:
         """Note what has come while a batch forms."""
         cancelled = set()
         for frame in frames:
-            if frame.kind is Kind.JOB:
+            if frame.kind in JOBS:
                 self._waiting.append(entry_of(frame))
             else:
                 cancelled.add(frame.number)
@@ -212,12 +213,19 @@ def entry_of(frame: Frame) -> Entry:
     return Entry(frame.number, job_of(frame), alone=frame.alone)
 
 
+def _log_as_the_service_does() -> None:
+    as_json = os.environ.get("GALAXYTREE_LOG_FORMAT") == "json"
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if as_json else logging.Formatter(LINE, defaults={"request_id": "worker"}))
+    logging.basicConfig(level="WARNING", handlers=[handler])
+
+
 def main() -> None:
     """Work on the socket whose file descriptor is the one argument."""
     # Who ends the service ends it in good order, and with it this.
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, signal.SIG_IGN)
-    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s [worker] %(message)s")
+    _log_as_the_service_does()
     with socket.socket(fileno=int(sys.argv[1])) as sock:
         work(sock)
     logging.shutdown()

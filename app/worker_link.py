@@ -14,6 +14,7 @@ from app.frames import Frame, FrameReader, Kind, frame_of
 from app.jobs import Answered
 from app.refusals import WorkerRefusedError, refusals
 from app.starting import Running, Start
+from app.telemetry.numbers import Numbers
 from app.waiting import Entry
 
 _MUCH = 1_000_000
@@ -40,7 +41,15 @@ Starter = Callable[[socket.socket], Handle]
 
 
 class Owner(Protocol):
-    """Who gives a worker its work."""
+    """Who gives a worker its work.
+
+    Attributes
+    ----------
+    numbers
+        Where it is counted what becomes of it.
+    """
+
+    numbers: Numbers
 
     def served(self) -> None:
         """Hear that a worker has room again."""
@@ -164,7 +173,7 @@ class WorkerLink(asyncio.Protocol):
             if frame.kind in _OF_A_RUN:
                 self._scored, self.proved = now, True
             if (entry := self._take(frame.number)) is not None:
-                _settle(entry, frame, now)
+                _settle(entry, frame, now, self._owner.numbers)
             elif not self._running.done():
                 self._hear_of_start(frame)
         self._owner.served()
@@ -190,11 +199,15 @@ class WorkerLink(asyncio.Protocol):
         return entry
 
 
-def _settle(entry: Entry, frame: Frame, now: float) -> None:
+def _settle(entry: Entry, frame: Frame, now: float, numbers: Numbers) -> None:
     """Hand over what an entry got: nothing, if it was dropped."""
     if frame.kind is Kind.ANSWER:
-        waited = now - entry.since - frame.decode_seconds - frame.infer_seconds
-        entry.finish(Answered(frame.body, frame.decode_seconds, max(0.0, waited), frame.infer_seconds))
+        waited = max(0.0, now - entry.since - frame.decode_seconds - frame.infer_seconds)
+        if frame.run_views:
+            numbers.runs.note(frame.run_views)
+        if not entry.gone:
+            numbers.scored(frame.decode_seconds, waited, frame.infer_seconds)
+        entry.finish(Answered(frame.body, frame.decode_seconds, waited, frame.infer_seconds))
     elif frame.kind is Kind.PROBLEM:
         said = orjson.loads(frame.body)
         entry.finish(request_errors()[said["code"]](said["detail"]))

@@ -12,6 +12,11 @@ from typing import Any
 
 import click
 
+from benchmarks.browser.page import FOLDER as PAGE
+from benchmarks.browser.page import PageResults
+from benchmarks.browser.page import publish as publish_page
+from benchmarks.browser.performing import PageSettings
+from benchmarks.browser.performing import perform as perform_page
 from benchmarks.environments import PEERS, NotInstalledError, install
 from benchmarks.explaining import explaining
 from benchmarks.failures import NotMeasuredError, WrkError
@@ -43,6 +48,7 @@ from galaxytree.options import options_of, settings_from
 _PUBLISH: dict[str, Callable[[bytes, Path], Path]] = {
     SURVEYS: lambda data, folder: publish_surveys(SurveyResults.model_validate_json(data), folder),
     FAULTS: lambda data, folder: publish_faults(FaultResults.model_validate_json(data), folder),
+    PAGE: lambda data, folder: publish_page(PageResults.model_validate_json(data), folder),
     SOAK: lambda data, folder: publish_soak(SoakResults.model_validate_json(data), folder),
     FUZZ: lambda data, folder: publish_fuzz(FuzzResults.model_validate_json(data), folder),
 }
@@ -154,6 +160,19 @@ def fuzz_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
 def explain_command(count: int) -> None:
     """Measure what it costs to ask where the network looked, with both networks; print the table."""
     click.echo(explaining([made(seed) for seed in range(16)], count))
+
+
+@main.command("page")
+@options_of(PageSettings)
+def page_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Measure the page in a browser: how soon it is painted, and how soon an answer is drawn; write the table."""
+    settings = settings_from(PageSettings, given)
+    try:
+        table = perform_page(settings, _command())
+    except NotMeasuredError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(table.read_text("utf-8"))
+    click.echo(table)
 
 
 @main.command("table")

@@ -15,6 +15,7 @@ import click
 
 from app import errors
 from app.settings import ENV_PREFIX, Settings
+from app.telemetry.metrics import ALL, PROCESS
 from benchmarks.proof import proof
 from galaxytree.card import CARD_FILE, ModelCard
 from galaxytree.cli import main as galaxytree_command
@@ -78,6 +79,17 @@ def problems() -> str:
         "| `not_found` | 404 | There is nothing at this path. |",
         "| `method_not_allowed` | 405 | The path does not take this method; `Allow` says which it takes. |",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def metrics() -> str:
+    """Return all that ``GET /metrics`` tells as a table."""
+    lines = ["| metric | kind | labels | what it is |", "|---|---|---|---|"]
+    lines += [
+        f"| `{each.shown}` | {each.kind} | {', '.join(f'`{label}`' for label in each.labels)} | {each.says} |"
+        for each in ALL
+    ]
+    lines += [f"| `{name}` | process | | {says} |" for name, says in PROCESS.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -293,6 +305,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "outputs": outputs,
     "problems": problems,
+    "metrics": metrics,
     "commands": commands,
     "card": card,
     "answer": answer,

@@ -25,7 +25,7 @@ __all__ = ["BatchAnswer", "BatchCaller", "ImageItem", "Row", "UrlItem"]
 PATH = "/classify/batch"
 NETWORK = "X-Galaxytree-Network"
 
-_LATER = frozenset({"overloaded", "not_ready", "deadline_exceeded"})
+_LATER = frozenset({"overloaded", "rate_limited", "not_ready", "deadline_exceeded"})
 """What is wrong with an item now and may be right later, by the code."""
 
 _BY_CHANCE = "internal_error"

@@ -36,7 +36,7 @@ BAR_WIDTH = 20
 SERVE_EXTRA = "pip install 'galaxytree[serve]'"
 
 
-_LATER = {"score": "galaxytree.survey_cli:score"}
+_LATER = {"key": "galaxytree.key_cli:key", "score": "galaxytree.survey_cli:score"}
 """Commands that are loaded when they are asked for, and where they are."""
 
 

@@ -4,7 +4,8 @@
 
     GalaxytreeError                 carries `code`, a stable word for programs
     ├── ProblemError                the service answered with a problem (RFC 9457)
-    │   ├── RequestRefusedError     invalid_request, a 422: no image can be classified in the way that was asked for
+    │   ├── RequestRefusedError     invalid_request, a 422, forbidden, a 403, and wrong_host, a 421: no image can be
+    │   │                           classified in the way that was asked for
     │   ├── ImageRefusedError       408, 413, 415, any other 422: this image can't be classified as it is
     │   ├── NotFetchedError         url_forbidden, fetch_failed, fetch_timeout: the service could not fetch this image
     │   ├── UnauthorizedError       401: a valid API key is needed
@@ -57,7 +58,7 @@ class ProblemError(GalaxytreeError):
 
 
 class RequestRefusedError(ProblemError):
-    """The service doesn't do what was asked for, such as eight views, whatever the image."""
+    """The service doesn't do what was asked for, such as eight views or what the key is not for, whatever the image."""
 
 
 class ImageRefusedError(ProblemError):
@@ -111,6 +112,8 @@ class EngineError(GalaxytreeError):
 
 
 _BY_CODE: dict[str, type[ProblemError]] = {
+    "forbidden": RequestRefusedError,
+    "wrong_host": RequestRefusedError,
     "invalid_request": RequestRefusedError,
     "url_forbidden": NotFetchedError,
     "fetch_failed": NotFetchedError,

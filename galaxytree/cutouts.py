@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from galaxytree.client import GalaxytreeError
+from galaxytree.client_errors import GalaxytreeError
 
 PIXELS = 424
 """How wide and how high pictures are. SDSS gives up to 2048 pixels, the Legacy Surveys up to 3000."""

@@ -158,6 +158,17 @@ class Classification(_Message):
         return float(tree.fractions(scores)[tree.index[answer]])
 
 
+class Cutout(_Message):
+    """Where a survey has the picture of a position."""
+
+    url: Annotated[str, Field(description="Of a JPEG of 424 x 424 pixels, with the position in its middle")]
+    survey: Annotated[str, Field(description="Whose picture it is", examples=["sdss"])]
+    radius: Annotated[float, Field(description="The galaxy's petroR90_r that it is framed for, arcsec", gt=0)]
+    warning: Annotated[
+        str | None, Field(description="Why scores and error bars may not hold for this survey's pictures")
+    ]
+
+
 class Health(_Message):
     """Whether the service lives, or is ready for images."""
 
@@ -200,6 +211,13 @@ class BatchRequest(_Asked):
         return self
 
 
+class Picture(_Message):
+    """The image that a classification is of, as it was fetched."""
+
+    type: Annotated[Literal["image/jpeg", "image/png"], Field(description="Its media type, told by its content")]
+    data: Annotated[str, Field(description="Its bytes, in Base64", json_schema_extra={"contentEncoding": "base64"})]
+
+
 class BatchResult(_Message):
     """What became of one item of a batch: a classification, or an error."""
 
@@ -207,6 +225,9 @@ class BatchResult(_Message):
     id: Annotated[str | None, Field(description="The item's id, or of a form the file's name")]
     status: Literal["ok", "error"]
     classification: Annotated[Classification | None, Field(description="If the status is ok")] = None
+    picture: Annotated[Picture | None, Field(description="If the status is ok and the query says `picture=true`")] = (
+        None
+    )
     error: Annotated[Problem | None, Field(description="If the status is error")] = None
 
 

@@ -51,6 +51,24 @@ def orientations(views: Views) -> tuple[Turn, ...]:
     return _ALL[:views]
 
 
+def turned(pixels: NDArray[np.uint8], views: Views) -> NDArray[np.uint8]:
+    """Turn a square for each of its views, in the order of `orientations`.
+
+    Parameters
+    ----------
+    pixels : array of uint8, shape [n, n, 3]
+    views : 1 or 8
+
+    Returns
+    -------
+    array of uint8, shape [views, n, n, 3]
+    """
+    if views == 1:
+        return pixels[None]
+    picture = Image.fromarray(pixels)
+    return np.stack([np.asarray(picture if turn is None else picture.transpose(turn)) for turn in orientations(views)])
+
+
 def turned_back(maps: NDArray[Any]) -> NDArray[Any]:
     """Turn what belongs to each view of a picture back, so that it lies as the picture itself.
 

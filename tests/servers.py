@@ -81,19 +81,29 @@ class Process:
     def log(self) -> str:
         return self.log_file.read_text()
 
+    @property
+    def said(self) -> str:
+        """What is on its standard output: the access log."""
+        return output_beside(self.log_file).read_text()
+
     def stop(self, sig: int = signal.SIGTERM) -> int:
         self.popen.send_signal(sig)
         return self.popen.wait(PATIENCE_SECONDS)
 
 
+def output_beside(log_file: Path) -> Path:
+    """Return where the standard output of a process goes whose log goes there."""
+    return log_file.with_name(f"{log_file.name}.output")
+
+
 @contextmanager
-def serving(log_file: Path, until: str = "ready: ", **settings: str) -> Iterator[Process]:
+def serving(log_file: Path, until: str = "ready: ", output: Path | None = None, **settings: str) -> Iterator[Process]:
     """Start ``galaxytree serve`` on a free port and wait until it is ready, or says something else in its log."""
-    with log_file.open("wb") as log:
+    with log_file.open("wb") as log, (output or output_beside(log_file)).open("wb") as out:
         popen = subprocess.Popen(
             [sys.executable, "-m", "galaxytree", "serve", "--port", "0"],
             env=environment(**{"drain_seconds": "0", "device": "cpu", **settings}),
-            stdout=log,
+            stdout=out,
             stderr=log,
         )
     try:

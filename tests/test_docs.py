@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-import yaml
 
 from app.local import LocalEngine
 from app.settings import Settings
@@ -54,7 +54,7 @@ def test_the_card_shows_what_part_is_flagged_with_as_many_views_as_were_measured
 
 
 def test_the_client_s_example_runs(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "service.md").read_text("utf-8"), re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "service.md").read_text("utf-8"), re.DOTALL)
     model = write_model(tmp_path / "m", outputs=("scores", "uncertainty", "out_of_domain"))
     with threaded(Settings(model=model, device="cpu")) as one:
         code = example.replace("http://127.0.0.1:8000", one.url)
@@ -63,11 +63,35 @@ def test_the_client_s_example_runs(tmp_path: Path) -> None:
     assert re.match(r"0\.\d+ ± 0\.\d+", done.stdout)
 
 
+def test_the_examples_of_open_inference_run() -> None:
+    page = (ROOT / "docs" / "service.md").read_text("utf-8")
+    section = page.partition("## Open Inference Protocol")[2].partition("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    (command,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    with threaded(Settings(device="cpu", workers=1, max_batch=8)) as one:
+        code = example.replace("127.0.0.1:8000", one.url.removeprefix("http://"))
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.strip(" []\n").split()) == 37
+        words = shlex.split(command.replace("localhost:8000", one.url))
+        done = subprocess.run([*words, "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    outputs = {output["name"]: output["shape"] for output in json.loads(done.stdout)["outputs"]}
+    assert outputs["scores"] == [1, 37]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = [found["target"] for found in LINK.finditer(page.read_text("utf-8"))]
     missing = [each for each in targets if "://" not in each and not (page.parent / each).exists()]
     assert not missing
+
+
+def test_the_tests_that_the_threat_model_names_are_there() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("## Threat model")[2]
+    files = {each.removeprefix("tests/") for each in re.findall(r"`([a-z_/]*test_[a-z_]+\.py)`", page)}
+    there = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert files
+    assert all(any(f"/{each}".endswith(f"/{file}") for each in there) for file in files)
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -103,20 +127,3 @@ def test_the_readme_shows_a_real_answer() -> None:
     assert shown["summary"] in readme
     for name in ("Class1.1", "Class11.6"):
         assert f'"{name}":{shown["scores"][name]}' in readme.replace(" ", "")
-
-
-def test_compose_reserves_a_gpu_and_has_a_profile_without() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
-    (device,) = services["galaxytree"]["deploy"]["resources"]["reservations"]["devices"]
-    assert device["capabilities"] == ["gpu"]
-    assert services["cpu"]["profiles"] == ["cpu"]
-    assert all(each["healthcheck"]["test"] for each in services.values())
-
-
-def test_the_container_runs_without_root_from_three_stages() -> None:
-    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
-    assert sum(line.startswith("FROM ") for line in lines) == 3
-    last = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM ")) :]
-    (user,) = [line.split()[1] for line in last if line.startswith("USER ")]
-    assert user not in {"0", "root"}
-    assert any(line.startswith("HEALTHCHECK ") for line in last)

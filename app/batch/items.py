@@ -41,7 +41,7 @@ class Intake(ABC):
     Attributes
     ----------
     bounded
-        Whether there are only so many of them, so that all their results may be kept until they are read.
+        Whether there are only so many of them.
     closed
         Whether no more will come.
     hungry_since
@@ -104,7 +104,7 @@ def no_items() -> InvalidRequestError:
 def too_many(most: int) -> InvalidRequestError:
     """Return the error of a batch that is longer than one of its kind may be."""
     msg = (
-        f"There are more than {most} items (batch_items). Send less at a time; or lines (application/x-ndjson), and "
-        "take lines for the answer: of these there may be any number."
+        f"There are more than {most} items (batch_items; of a document with picture=true, 1). Send less at a time; or "
+        "lines (application/x-ndjson), and take lines for the answer: of these there may be any number."
     )
     return InvalidRequestError(msg)

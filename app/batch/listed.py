@@ -8,6 +8,7 @@ from starlette.types import Receive
 
 from app.admission import Admission
 from app.batch.items import Intake, Item, body_of, too_many
+from app.batch.lines import LINE_BYTES
 from app.errors import InvalidRequestError, PayloadTooLargeError
 from galaxytree.schemas import BatchRequest
 
@@ -49,7 +50,7 @@ class Listed(Intake):
     async def read(self, receive: Receive, arrived: Callable[[], object]) -> None:
         """Read the document, all of it before anything is begun."""
         self.hungry_since = self._clock()
-        pieces, more, limit = [], True, self._most * ITEM_BYTES
+        pieces, more, limit = [], True, max(self._most * ITEM_BYTES, LINE_BYTES)
         while more:
             message = await body_of(receive)
             more = message.get("more_body", False)

@@ -8,20 +8,23 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.access import ticket_of
 from app.batch.accept import JSON, NDJSON, Kind, answers_in_lines, header, kind_of
 from app.batch.form import Form
 from app.batch.items import Intake
 from app.batch.lines import Lines
 from app.batch.listed import Listed
+from app.batch.pictures import AT_A_TIME, Pictures
 from app.batch.way import Way
 from app.batch.working import Work
 from app.classify import Parameters
 from app.disconnects import BREAKING, EXTENSION
-from app.errors import ServiceError
+from app.errors import InvalidRequestError, ServiceError
 from app.lifecycle import State
 from app.lingering import LINGER_SECONDS, READS_ON
 from app.problems import written
 from app.service import Service
+from app.telemetry.seen import ITEMS
 
 NETWORK = b"x-galaxytree-network"
 """Header of an answer: SHA-256 of the ONNX file that gave the scores."""
@@ -34,10 +37,17 @@ class BatchParameters(Parameters):
         Literal["interactive", "bulk"],
         Field(description="`bulk` lets others go ahead; `interactive` is for batches that somebody waits for"),
     ] = "bulk"
+    picture: Annotated[
+        bool,
+        Field(
+            description="Whether each result has the bytes of its image as `picture`, for who shows what was looked "
+            "at. Of URLs, not of files; any number in lines, one in a document"
+        ),
+    ] = False
 
 
 async def serve(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve one request, as an ASGI application of a service."""
+    """Serve one request that was let in, as an ASGI application of a service."""
     try:
         exchange = _Exchange(service, scope, receive, send)
         await exchange.run()
@@ -54,7 +64,6 @@ class _Exchange:
     """One request and its answer; ServiceError if it asks for what there isn't."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-        service.authorize(scope)
         parameters = BatchParameters.of(scope["query_string"])
         views = service.views(parameters.views)
         kind = kind_of(scope)
@@ -66,10 +75,21 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._in_lines = answers_in_lines(scope, kind)
-        self._intake = _intake(service, scope, kind, in_lines=self._in_lines)
-        way = Way(service, views, full=parameters.detail == "full", bulk=parameters.priority == "bulk")
+        pictures = Pictures(service.admission) if parameters.picture else None
+        if pictures and kind is Kind.FORM:
+            msg = "query.picture: it is for URLs; of files the sender has the pictures."
+            raise InvalidRequestError(msg)
         settings = service.settings
-        self._work = Work(self._intake, way, settings.batch_concurrency, settings.body_timeout_seconds)
+        # A document is kept until it is whole.
+        most = 1 if pictures and not self._in_lines else settings.batch_items
+        self._intake = _intake(service, scope, kind, most, in_lines=self._in_lines)
+        full, bulk = parameters.detail == "full", parameters.priority == "bulk"
+        way = Way(service, views, full=full, bulk=bulk, pictures=pictures, ticket=ticket_of(scope))
+        concurrency = min(settings.batch_concurrency, AT_A_TIME) if pictures else settings.batch_concurrency
+        # Of items that are only so many the results are kept, unless they are as large as images.
+        keeps = self._intake.bounded and not (pictures and self._in_lines)
+        self._work = Work(self._intake, way, concurrency, settings.body_timeout_seconds, keeps=keeps)
+        self._pictures = pictures
         self._started = False
         self._giving_up: asyncio.TimerHandle | None = None
 
@@ -86,13 +106,14 @@ class _Exchange:
             if self._giving_up is not None:
                 self._giving_up.cancel()
             await self._work.end()
+            self._scope[ITEMS] = self._work.ok, self._work.failed
 
     async def _answer_in_lines(self) -> None:
         while results := await self._work.results():
             if not self._started:
                 await self._start(NDJSON.encode())
             body = b"\n".join([*(line for _, line in results), b""])
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            await self._say(body, more=True)
             self._work.sent()
         if self._work.error is None:
             await self._send({"type": "http.response.body", "body": b""})
@@ -107,7 +128,27 @@ class _Exchange:
         lines = b",".join([found[index] for index in range(len(found))])
         body = b'{"results":[%b],"summary":{"ok":%d,"failed":%d}}' % (lines, work.ok, work.failed)
         await self._start(JSON.encode(), (b"content-length", b"%d" % len(body)))
-        await self._send({"type": "http.response.body", "body": body})
+        await self._say(body, more=False)
+
+    async def _say(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of the answer; one with pictures until it has been read, or isn't within a time."""
+        if self._pictures is None:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            return
+        seconds = self._service.settings.body_timeout_seconds
+        cutting = asyncio.get_running_loop().call_later(seconds, self._cut)
+        try:
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+            # It is written when the loop comes round; what is sent then waits until it has gone out.
+            await asyncio.sleep(0)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": more})
+        finally:
+            cutting.cancel()
+
+    def _cut(self) -> None:
+        """Close the connection of a client that doesn't read."""
+        if (break_off := self._scope.get("extensions", {}).get(BREAKING)) is not None:
+            break_off(now=True)
 
     async def _start(self, media_type: bytes, *headers: tuple[bytes, bytes]) -> None:
         self._started = self._work.answered = True
@@ -124,8 +165,8 @@ class _Exchange:
 
     def _give_up(self) -> None:
         self._work.stop(self._service.not_ready(State.DRAINING))
-        if self._started and (break_off := self._scope.get("extensions", {}).get(BREAKING)) is not None:
-            break_off(now=True)
+        if self._started:
+            self._cut()
 
     async def _break_off(self) -> None:
         """End the answer so that the client sees that it is not whole, and still gets what has been sent.
@@ -150,16 +191,16 @@ class _Exchange:
             pass
 
 
-def _intake(service: Service, scope: Scope, kind: Kind, *, in_lines: bool) -> Intake:
+def _intake(service: Service, scope: Scope, kind: Kind, most: int, *, in_lines: bool) -> Intake:
     clock, settings = asyncio.get_running_loop().time, service.settings
     if kind is Kind.NDJSON:
-        return Lines(clock, None if in_lines else settings.batch_items)
+        return Lines(clock, None if in_lines else most)
     if kind is Kind.JSON:
-        return Listed(clock, settings.batch_items, service.admission)
+        return Listed(clock, most, service.admission)
     length = header(scope, b"content-length")
     return Form(
         clock,
-        settings.batch_items,
+        most,
         service.admission,
         header(scope, b"content-type"),
         most_bytes=settings.max_image_bytes,

@@ -29,6 +29,8 @@ class Work:
         For how many at a time.
     body_seconds
         For how long the client may be waited for while there is nothing else to do.
+    keeps
+        Whether all results may be kept until they are read.
 
     Attributes
     ----------
@@ -40,12 +42,14 @@ class Work:
         Why nothing more is read, if that is so.
     """
 
-    def __init__(self, intake: Intake, way: Way, concurrency: int, body_seconds: float) -> None:
+    def __init__(self, intake: Intake, way: Way, concurrency: int, body_seconds: float, *, keeps: bool) -> None:
         self.ok = self.failed = 0
         self.answered = False
         self.error: ServiceError | ClientDisconnect | None = None
         self._intake = intake
         self._way = way
+        self._pictures = way.pictures
+        self._keeps = keeps
         self._concurrency = concurrency
         self._body_seconds = body_seconds
         self._loop = asyncio.get_running_loop()
@@ -79,6 +83,8 @@ class Work:
                 raise self.error
             if self._results or (self._intake.closed and not self._live):
                 found, self._results = self._results, []
+                if self._pictures is not None:
+                    self._pictures.leave()
                 return found
             await self._news.wait()
             self._news.clear()
@@ -86,6 +92,8 @@ class Work:
     def sent(self) -> None:
         """Hear that results have been sent: there is room for others."""
         self._unsent = 0
+        if self._pictures is not None:
+            self._pictures.gone()
         self._room.set()
 
     def stop(self, error: ServiceError | ClientDisconnect) -> None:
@@ -109,6 +117,8 @@ class Work:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._pictures is not None:
+            self._pictures.close()
         self._intake.close()
 
     async def _read(self, receive: Receive) -> None:
@@ -145,7 +155,7 @@ class Work:
                     self.failed += 1
                 self._results.append((item.index, line))
                 self._news.set()
-                if not intake.bounded:
+                if not self._keeps:
                     self._unsent += len(line)
                     if self._unsent > UNSENT_BYTES:
                         self._room.clear()

@@ -3,21 +3,20 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
-from time import time as wall_clock
 from typing import Protocol, Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_exponential, wait_random
 
-from app.errors import FetchFailedError, UrlForbiddenError
+from app.errors import FetchFailedError, InternalError, ServiceError, UrlForbiddenError
 from app.fetching.answers import Answer, Limits
 from app.fetching.connection import Connection
+from app.fetching.kinds import OTHER, PRIVATE, is_private, kind_of
 from app.fetching.mishaps import Mishap
+from app.fetching.pauses import seconds_of
 from app.fetching.pool import Connecting, Pool
 from app.fetching.resolving import AskedNames, Names, Resolver, SystemNames
 from app.fetching.rules import Rules
@@ -25,6 +24,7 @@ from app.fetching.settings import name_servers_of
 from app.fetching.turns import Turns
 from app.fetching.urls import Origin, Url, parse_url
 from app.settings import Settings
+from app.telemetry.numbers import CUT_OFF, OK, Numbers
 
 MOST_REDIRECTS = 3
 
@@ -77,11 +77,13 @@ class _Whole:
     Waiting for its turn and for room takes none of its time, so that it is the same under any load.
     """
 
-    __slots__ = ("room", "until")
+    __slots__ = ("kind", "room", "until")
 
     def __init__(self, until: float, room: Room) -> None:
         self.until = until
         self.room = room
+        # Of its host, for what is counted.
+        self.kind = OTHER
 
 
 class Fetcher:
@@ -94,9 +96,18 @@ class Fetcher:
         What certificates are checked with; not given: the system's authorities.
     names
         Where names are looked up; not given: as the settings say.
+    numbers
+        Where it is counted what becomes of URLs.
     """
 
-    def __init__(self, settings: Settings, tls: ssl.SSLContext | None = None, names: Names | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tls: ssl.SSLContext | None = None,
+        names: Names | None = None,
+        numbers: Numbers | None = None,
+    ) -> None:
+        self._numbers = numbers or Numbers()
         self._rules = Rules.parse(settings.fetch_hosts)
         self._seconds = settings.fetch_timeout_seconds
         self._first_byte_seconds = settings.fetch_first_byte_timeout_seconds
@@ -111,9 +122,9 @@ class Fetcher:
         self._closed = False
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: Settings, numbers: Numbers | None = None) -> Self:
         """Make the one that settings describe, in the event loop's thread."""
-        return cls(settings)
+        return cls(settings, numbers=numbers)
 
     async def fetch(self, url: str, room: Room = _ANYWHERE) -> bytes:
         """Return the bytes that a URL leads to, whatever they are.
@@ -136,8 +147,24 @@ class Fetcher:
         PayloadTooLargeError
             If there are more bytes than an image may have.
         """
-        first = parse_url(url)
-        whole = _Whole(self._clock() + self._seconds, room)
+        began = self._clock()
+        whole = _Whole(began + self._seconds, room)
+        outcome = InternalError.code
+        try:
+            data = await self._fetch(parse_url(url), whole)
+            outcome = OK
+        except ServiceError as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            outcome = CUT_OFF
+            raise
+        finally:
+            self._numbers.fetched(whole.kind, outcome, self._clock() - began)
+        return data
+
+    async def _fetch(self, first: Url, whole: _Whole) -> bytes:
+        whole.kind = kind_of(first.origin)
         try:
             try:
                 return await self._follow(first, whole)
@@ -201,6 +228,8 @@ class Fetcher:
     async def _hop(self, url: Url, whole: _Whole) -> tuple[Answer, bool]:
         """Ask one host, in turn; return its answer, and whether it is a public one."""
         origin = url.origin
+        if is_private(origin):
+            whole.kind = PRIVATE
         host = origin.host
         since = self._clock()
         if not self._turns.take_now(host):
@@ -222,6 +251,8 @@ class Fetcher:
             self._turns.give_back(host)
 
     async def _ask(self, connection: Connection, head: bytes, whole: _Whole) -> Answer:
+        if not connection.public:
+            whole.kind = PRIVATE
         try:
             return await connection.ask(head, self._clock() + self._first_byte_seconds, whole.until)
         finally:
@@ -248,23 +279,12 @@ def _names_of(settings: Settings) -> Names:
 def _mishap_of(answer: Answer) -> Mishap:
     said = f"The host answered {answer.status}."
     if answer.status in TRY_AGAIN:
-        return Mishap(said, transient=True, pause_seconds=_seconds_of(answer.retry_after))
+        return Mishap(said, transient=True, pause_seconds=seconds_of(answer.retry_after))
     return Mishap(said)
 
 
 def _too_far() -> Mishap:
     return Mishap(f"The URL leads to more than {MOST_REDIRECTS} redirects.")
-
-
-def _seconds_of(retry_after: bytes | None, clock: Callable[[], float] = wall_clock) -> float:
-    """Return for how long to wait, by a number of seconds or a date (RFC 9110, 10.2.3); 0 if it is neither."""
-    text = (retry_after or b"").decode("latin-1").strip()
-    if text.isascii() and text.isdecimal():
-        return float(text[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - clock())
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _is_transient(error: BaseException) -> bool:

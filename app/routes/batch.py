@@ -14,10 +14,9 @@ from app.errors import (
     NotReadyError,
     OverloadedError,
     PayloadTooLargeError,
-    UnauthorizedError,
     UnsupportedMediaTypeError,
 )
-from app.problems import documented
+from app.problems import GUARDED, documented
 from app.routes.dependencies import check_key
 from app.routes.direct import direct
 from galaxytree.schemas import BatchAnswer, BatchRequest
@@ -66,7 +65,7 @@ _LINES = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"X-Galaxytree-Network": _NETWORK}, "content": {NDJSON: _LINES}},
     **documented(
-        UnauthorizedError,
+        *GUARDED,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,

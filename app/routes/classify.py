@@ -19,11 +19,10 @@ from app.errors import (
     OverloadedError,
     PayloadTooLargeError,
     TooManyPixelsError,
-    UnauthorizedError,
     UndecodableImageError,
     UnsupportedMediaTypeError,
 )
-from app.problems import documented
+from app.problems import GUARDED, documented
 from app.routes.dependencies import check_key
 from app.routes.direct import direct
 from galaxytree.decision_tree import DecisionTree
@@ -54,7 +53,7 @@ _TIMING = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": {"Server-Timing": _TIMING}},
     **documented(
-        UnauthorizedError,
+        *GUARDED,
         BodyTimeoutError,
         PayloadTooLargeError,
         UnsupportedMediaTypeError,

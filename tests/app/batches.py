@@ -1,12 +1,15 @@
 """What tests of batches share: their bodies, and a client that reads an answer as it comes."""
 
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import orjson
 
 from galaxytree.schemas import BatchResult
+from tests.image_host import ImageHost
+from tests.servers import wait_for
 
 PATH = "/classify/batch?detail=scores"
 NDJSON = "application/x-ndjson"
@@ -32,6 +35,20 @@ def codes_of(results: Iterable[BatchResult]) -> list[str]:
         assert (result.classification is None) == (result.error is not None) == (result.status == "error")
         found.append(result.error.code if result.error else "ok")
     return found
+
+
+def settled(images: ImageHost) -> int:
+    """Wait until nothing more is fetched, and return how much was."""
+    seen, since = -1, time.monotonic()
+
+    def still() -> bool:
+        nonlocal seen, since
+        if images.count != seen:
+            seen, since = images.count, time.monotonic()
+        return seen > 0 and time.monotonic() - since > 1
+
+    wait_for(still, "the fetching to stop")
+    return seen
 
 
 class Stream:
@@ -76,6 +93,14 @@ class Stream:
     def body(self) -> bytes:
         """Read the body of an answer that is not in chunks."""
         return self._file.read(int(self.headers["content-length"]))
+
+    def whole(self) -> bytes:
+        """Read a body that is not in chunks; ConnectionError if it breaks off."""
+        body = self.body()
+        if len(body) < int(self.headers["content-length"]):
+            msg = "the answer broke off"
+            raise ConnectionError(msg)
+        return body
 
     def pieces(self) -> Iterator[bytes]:
         """Read chunk after chunk; ConnectionError if the answer breaks off."""

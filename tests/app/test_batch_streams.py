@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.app.batches import LINES, PATH, Stream, codes_of, lines, results_of
+from tests.app.batches import LINES, PATH, Stream, codes_of, lines, results_of, settled
 from tests.image_host import ImageHost, image_host
 from tests.servers import Process, serving, wait_for
 
@@ -58,20 +58,6 @@ def megabytes(process: Process) -> float:
     """Return the memory of the process that speaks HTTP."""
     pages = int(Path(f"/proc/{process.popen.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 2**20
-
-
-def settled(images: ImageHost) -> int:
-    """Wait until nothing more is fetched, and return how much was."""
-    seen, since = -1, time.monotonic()
-
-    def still() -> bool:
-        nonlocal seen, since
-        if images.count != seen:
-            seen, since = images.count, time.monotonic()
-        return seen > 0 and time.monotonic() - since > 1
-
-    wait_for(still, "the fetching to stop")
-    return seen
 
 
 def test_a_stream_of_any_length_takes_no_more_memory(server: Process, images: ImageHost) -> None:

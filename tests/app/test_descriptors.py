@@ -6,7 +6,7 @@ import pytest
 
 resource = pytest.importorskip("resource")
 
-from app.descriptors import raise_limit  # noqa: E402
+from app.descriptors import connections_within_limit, raise_limit  # noqa: E402
 
 
 @pytest.fixture
@@ -37,3 +37,22 @@ def test_where_it_cannot_be_that_is_said(
     raise_limit()
     (record,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert "no more than 1024 connections at a time" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "fewer"),
+    [
+        (20_000, 4096, 4096),
+        (4096, 3840, 3840),
+        (4096, 4096, 3840),
+        (300, 4096, 150),
+        (300, 12, 12),
+        (resource.RLIM_INFINITY, 4096, 4096),
+    ],
+)
+def test_files_are_left_for_others_than_clients(
+    limits: list[tuple[int, int]], limit: int, wanted: int, fewer: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits.append((limit, limit))
+    assert connections_within_limit(wanted) == fewer
+    assert bool(caplog.records) == (fewer < wanted)

@@ -17,9 +17,10 @@ from app.engine import Engine
 from app.frames import Frame, Kind
 from app.ports import UnusableScoresError
 from app.providers import CUDA
-from tests.app.workers import Boss, HeldOn, at_work, cancel, job, start_in
+from galaxytree import imaging
+from tests.app.workers import IMAGE, Boss, HeldOn, at_work, cancel, job, start_in
 from tests.servers import HeldModel, wait_for
-from tests.tiny_model import write_model
+from tests.tiny_model import FRAMING, write_model
 
 
 class Decoding:
@@ -183,3 +184,16 @@ def test_it_ends_when_the_service_hangs_up(model_folder: Path, held: HeldOn, dec
         assert not thread.is_alive()
         # What had not begun was not decoded.
         assert decoding.begun == 2
+
+
+def test_pixels_go_past_the_decoder(model_folder: Path, held: HeldOn) -> None:
+    pixels = FRAMING.frame(imaging.decode(IMAGE)).tobytes()
+    with at_work(held) as (boss, _):
+        boss.start(start_in(model_folder, max_batch=8))
+        wanted = job(0)
+        boss.say(wanted, *(wanted._replace(kind=Kind.PIXELS, number=each, body=pixels[each - 1 :]) for each in (1, 2)))
+        told = {frame.number: frame for frame in boss.hear(3)}
+    # There are not as many as the network takes: that costs the others nothing.
+    assert [told[number].kind for number in range(3)] == [Kind.ANSWER, Kind.ANSWER, Kind.FAILURE]
+    scores = [orjson.loads(told[number].body)["scores"] for number in (0, 1)]
+    assert scores[0] == scores[1]

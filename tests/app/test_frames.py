@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.frames import Frame, FrameReader, Kind
+from app.frames import Frame, FrameReader, Kind, frame_of, job_of
+from app.jobs import Job
 
 SECONDS = st.floats(0, 1e6, width=32)
 FRAMES = st.builds(
@@ -18,6 +19,7 @@ FRAMES = st.builds(
     st.booleans(),
     SECONDS,
     SECONDS,
+    st.integers(0, 2**16 - 1),
     st.binary(max_size=300),
 )
 
@@ -54,3 +56,20 @@ def test_a_byte_at_a_time() -> None:
 def test_what_is_no_frame() -> None:
     with pytest.raises(ValueError, match="is not a valid Kind"):
         list(FrameReader().feed(b"\xff" + bytes(100)))
+
+
+@given(
+    st.builds(
+        Job,
+        st.binary(max_size=9),
+        st.sampled_from([1, 8]),
+        full=st.booleans(),
+        explain=st.none() | st.integers(0, 36),
+        framed=st.booleans(),
+    ),
+    st.booleans(),
+)
+def test_a_job_comes_out_as_it_went_in(job: Job, alone: bool) -> None:  # noqa: FBT001 (it is drawn)
+    (frame,) = FrameReader().feed(frame_of(7, job, alone=alone).encode())
+    assert job_of(frame) == job
+    assert (frame.number, frame.alone) == (7, alone)

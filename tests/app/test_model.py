@@ -267,9 +267,9 @@ def test_the_usual_batch_is_warmed_up_too(model_folder: Path, monkeypatch: pytes
     sizes: list[int] = []
     predict = Model.predict
 
-    def noted(self: Model, images: NDArray[np.uint8], *, alone: bool = False) -> Predictions:
+    def noted(self: Model, images: NDArray[np.uint8], **given: bool) -> Predictions:
         sizes.append(len(images))
-        return predict(self, images, alone=alone)
+        return predict(self, images, **given)
 
     monkeypatch.setattr(Model, "predict", noted)
     settings = Settings(model=model_folder, views=8, max_batch=32)

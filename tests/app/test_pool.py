@@ -348,7 +348,7 @@ def test_who_waits_too_long_is_told_and_the_worker_too() -> None:
         cancelled = [frame.number for frame in await puppet.hear(7) if frame.kind is Kind.CANCEL]
         assert sorted(cancelled) == [2, 3, 4]
         # Once nobody waits there is nothing to look for.
-        assert stage.pool._expiry is None
+        assert stage.pool._expiring._timer is None
 
     play(scene, cores=1, seconds=0.6)
 

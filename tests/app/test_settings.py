@@ -17,7 +17,10 @@ def test_every_setting_is_an_option_and_an_environment_variable() -> None:
         assert f"GALAXYTREE_{name.upper()}" in told
         assert field.title
         assert field.description
-        assert f"default: {'(not set)' if field.default is None else field.default}]" in told
+        shown = "(not set)" if field.default is None else name if field.default is True else field.default
+        # Of one that is only on or off, the option that says so.
+        shown = f"no-{name.replace('_', '-')}" if field.default is False else shown
+        assert f"default: {shown}]" in told.replace("- ", "-")
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name.endswith(("seconds", "bytes"))])

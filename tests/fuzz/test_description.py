@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from galaxytree.scopes import SCOPES
 from tests.fuzz.counting import CASES, counted
 from tests.servers import Process, serving
 from tests.tiny_model import write_model
@@ -41,7 +42,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Pr
     """Run an open service and one with keys; by whether it has keys."""
     folder = tmp_path_factory.mktemp("described")
     keys = folder / "keys.toml"
-    keys.write_text(f'[[keys]]\nname = "test"\nsha256 = "{hashlib.sha256(KEY.encode()).hexdigest()}"\n')
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    keys.write_text(f'[[keys]]\nname = "test"\nsha256 = "{digest}"\nscopes = {[*SCOPES]}\n')
     model = str(write_model(folder / "tiny", outputs=("scores", "evidence")))
     # Nothing is looked up, or fetched, of what comes out.
     shared = {"model": model, "fetch_hosts": "127.0.0.1:9"}

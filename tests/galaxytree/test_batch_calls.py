@@ -285,7 +285,7 @@ def test_what_is_of_no_use_to_ask_again_is_told_at_once(says: Says, kind: type[E
     assert len(one.heard) == 1
 
 
-@pytest.mark.parametrize("code", ["overloaded", "not_ready", "deadline_exceeded", "internal_error"])
+@pytest.mark.parametrize("code", ["overloaded", "rate_limited", "not_ready", "deadline_exceeded", "internal_error"])
 def test_items_that_may_do_later_are_asked_again(code: str) -> None:
     def says(asked: Asked) -> None:
         asked.stream([line(failed(3, code)), *(row for index, row in enumerate(asked.rows()) if index != 3)])

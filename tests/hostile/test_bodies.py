@@ -311,7 +311,7 @@ def test_endless_headers(service: Process) -> None:
             one.say(b"a" * 10_000)
             sent += 10_000
         assert 64_000 < sent < 200_000
-        assert one.answer().status == 400
+        assert one.answer().status == 431
 
 
 def test_a_body_for_a_call_that_takes_none_is_not_kept(service: Process) -> None:

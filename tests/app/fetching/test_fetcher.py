@@ -10,8 +10,9 @@ import pytest
 
 import app.fetching.pool
 from app.errors import FetchFailedError, FetchTimeoutError
-from app.fetching.fetcher import Fetcher, _seconds_of
+from app.fetching.fetcher import Fetcher
 from app.fetching.mishaps import UNUSABLE
+from app.fetching.pauses import seconds_of
 from app.settings import Settings
 from tests.hostile.hosts import (
     IMAGE,
@@ -212,12 +213,12 @@ def test_a_host_that_asks_for_more_time_than_there_is_is_not_waited_for() -> Non
 def test_how_long_to_wait_is_a_number_or_a_date() -> None:
     now = datetime(2026, 11, 28, 12, 0, 0, tzinfo=UTC)
     date = format_datetime(now, usegmt=True).encode()
-    assert _seconds_of(b"12") == 12.0
-    assert _seconds_of(date, lambda: now.timestamp() - 5) == 5.0
-    assert _seconds_of(date, lambda: now.timestamp() + 5) == 0.0
-    assert _seconds_of(b"9" * 5000) > 1e8
+    assert seconds_of(b"12") == 12.0
+    assert seconds_of(date, lambda: now.timestamp() - 5) == 5.0
+    assert seconds_of(date, lambda: now.timestamp() + 5) == 0.0
+    assert seconds_of(b"9" * 5000) > 1e8
     for nothing in (None, b"", b"soon", b"-1", b"1.5", b"\xb2", b"Sat, 99 Nov 9999999 99:99:99 GMT"):
-        assert _seconds_of(nothing) == 0.0
+        assert seconds_of(nothing) == 0.0
 
 
 def test_who_waits_to_try_again_holds_no_place() -> None:

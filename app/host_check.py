@@ -1,0 +1,26 @@
+"""A request for another host is refused, so that no page reaches the service by a name that its author pointed here."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.areas import HEALTH
+from app.errors import WrongHostError
+from app.hosts import Hosts
+from app.problems import refuse
+
+
+class HostCheck:
+    """Middleware: requests for other hosts are refused.
+
+    Who asks for the service's health may do so by any name: those who look after it know its address only.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or scope["path"] in HEALTH or self._hosts.allow(scope):
+            await self._app(scope, receive, send)
+            return
+        await refuse(WrongHostError("This service goes by other names (hosts)."), scope, send)

@@ -1,0 +1,159 @@
+"""Open Inference Protocol v2: ``/v2`` and what is below it."""
+
+from importlib.metadata import version as version_of
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Path
+
+from app.errors import (
+    BodyTimeoutError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidRequestError,
+    NotReadyError,
+    OverloadedError,
+    PayloadTooLargeError,
+    TooManyPixelsError,
+    UndecodableImageError,
+    UnknownModelError,
+    UnsupportedMediaTypeError,
+)
+from app.oip.inferring import serve
+from app.oip.messages import (
+    InferRequest,
+    InferResponse,
+    ModelMetadata,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+)
+from app.oip.models import described, named
+from app.oip.told import PREFIX, documented
+from app.oip.wire import BINARY
+from app.problems import GUARDED
+from app.routes.dependencies import TheService, check_key
+from app.routes.direct import direct
+from galaxytree.card import ModelCard
+
+EXTENSIONS = ("binary_tensor_data",)
+
+_MODEL = f"{PREFIX}/models/{{model}}"
+_VERSION = f"{_MODEL}/versions/{{version}}"
+_BEHIND = "JSON, and behind it what travels in binary; Inference-Header-Content-Length says how long the JSON is"
+_TENSORS = {"schema": {"type": "string", "format": "binary", "description": _BEHIND}}
+_HEAD = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "required": False,
+    "description": "How many bytes of the body are JSON; 0: the body is one image. Not given: all of them",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_INFERRED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {BINARY.decode(): _TENSORS}},
+    **documented(
+        InvalidRequestError,
+        *GUARDED,
+        UnknownModelError,
+        BodyTimeoutError,
+        PayloadTooLargeError,
+        UnsupportedMediaTypeError,
+        UndecodableImageError,
+        TooManyPixelsError,
+        OverloadedError,
+        InternalError,
+        NotReadyError,
+        DeadlineExceededError,
+    ),
+}
+_OF_A_MODEL = documented(*GUARDED, UnknownModelError, NotReadyError)
+
+Model = Annotated[str, Path(description="Name of the model, as `GET /model` has it")]
+Version = Annotated[str, Path(description="Version of the model")]
+
+router = APIRouter(tags=["open inference protocol"])
+inferring = APIRouter(tags=["open inference protocol"], route_class=direct(serve))
+
+
+@router.get(PREFIX, responses=documented(*GUARDED))
+async def server_metadata() -> ServerMetadata:
+    """Which server this is, and which extensions of the protocol it knows."""
+    return ServerMetadata(name="galaxytree", version=version_of("galaxytree"), extensions=EXTENSIONS)
+
+
+@router.get(f"{PREFIX}/health/live")
+async def server_live() -> ServerLive:
+    """Whether the process answers at all."""
+    return ServerLive(live=True)
+
+
+@router.get(f"{PREFIX}/health/ready", responses=documented(NotReadyError))
+async def server_ready(service: TheService) -> ServerReady:
+    """Whether images are welcome, as `GET /health/ready`."""
+    service.check_ready()
+    return ServerReady(ready=True)
+
+
+@router.get(_MODEL, responses=_OF_A_MODEL)
+async def model_metadata(service: TheService, model: Model) -> ModelMetadata:
+    """Say what a model takes and gives."""
+    return described(service, named(service, model))
+
+
+@router.get(_VERSION, responses=_OF_A_MODEL)
+async def version_metadata(service: TheService, model: Model, version: Version) -> ModelMetadata:
+    """Say what a version of a model takes and gives."""
+    return described(service, named(service, model, version))
+
+
+@router.get(f"{_MODEL}/ready", responses=_OF_A_MODEL)
+async def model_ready(service: TheService, model: Model) -> ModelReady:
+    """Whether images are welcome for a model."""
+    return _ready(service, named(service, model))
+
+
+@router.get(f"{_VERSION}/ready", responses=_OF_A_MODEL)
+async def version_ready(service: TheService, model: Model, version: Version) -> ModelReady:
+    """Whether images are welcome for a version of a model."""
+    return _ready(service, named(service, model, version))
+
+
+def _ready(service: TheService, card: ModelCard) -> ModelReady:
+    service.check_ready()
+    return ModelReady(name=card.name, ready=True)
+
+
+_INFER: dict[str, Any] = {
+    "response_model": InferResponse,
+    "response_model_exclude_none": True,
+    "responses": _INFERRED,
+    "openapi_extra": {"parameters": [_HEAD], "requestBody": {"content": {BINARY.decode(): _TENSORS}}},
+    "dependencies": [Depends(check_key)],
+}
+
+
+@inferring.post(f"{_MODEL}/infer", **_INFER)
+async def infer(model: Model, _body: InferRequest) -> None:
+    """Say what the volunteers would say of some galaxies."""
+
+
+@inferring.post(f"{_VERSION}/infer", **_INFER)
+async def infer_version(model: Model, version: Version, _body: InferRequest) -> None:
+    """Say what the volunteers would say of some galaxies, by a version of a model."""
+
+
+def name_model(app: FastAPI, card: ModelCard) -> None:
+    """Have an application describe which model there is, and in which version."""
+    plain = app.openapi
+    known = {"model": card.name, "version": card.version}
+
+    def openapi() -> dict[str, Any]:
+        said = plain()
+        for path, operations in said["paths"].items():
+            if path.startswith(_MODEL):
+                for parameter in (one for each in operations.values() for one in each["parameters"]):
+                    if parameter["name"] in known:
+                        parameter["schema"]["enum"] = [known[parameter["name"]]]
+        return said
+
+    app.openapi = openapi  # type: ignore[method-assign]
