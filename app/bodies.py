@@ -104,6 +104,11 @@ class _InMemoryParser(MultiPartParser):
     # The body is bounded by the limits above; spooling it to a disk would cost a thread and a file an image.
     spool_max_size = 2**62
 
+    def close(self) -> None:
+        """Close all files, also one whose part was cut off, which is in no form."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 async def _read_part(headers: Headers, stream: AsyncGenerator[bytes, None], limits: BodyLimits) -> bytes:
     parser = _InMemoryParser(
@@ -125,7 +130,7 @@ async def _read_part(headers: Headers, stream: AsyncGenerator[bytes, None], limi
             raise InvalidRequestError(msg)
         data = await part.read()
     finally:
-        await form.close()
+        parser.close()
     if len(data) > limits.image_bytes:
         raise image_too_large(limits.image_bytes)
     return data

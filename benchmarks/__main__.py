@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,12 @@ from benchmarks.browser.performing import perform as perform_page
 from benchmarks.environments import PEERS, NotInstalledError, install
 from benchmarks.explaining import explaining
 from benchmarks.failures import NotMeasuredError, WrkError
+from benchmarks.faults.page import FAULTS, FaultResults
+from benchmarks.faults.page import publish as publish_faults
+from benchmarks.faults.performing import NAMES as FAULT_NAMES
+from benchmarks.faults.performing import FaultSettings, run_faults
+from benchmarks.fuzzing import FUZZ, FuzzResults, FuzzSettings, run_fuzz
+from benchmarks.fuzzing import publish as publish_fuzz
 from benchmarks.images import Images, galaxies, made
 from benchmarks.machine import this_machine
 from benchmarks.performing import SCENARIOS, perform
@@ -27,6 +34,9 @@ from benchmarks.publishing import publish
 from benchmarks.results import Results
 from benchmarks.rounds import LIMIT, Bodies, Rounds, install_peers, measurable
 from benchmarks.settings import PARTIAL_RESULTS, RESULTS, BenchSettings
+from benchmarks.soak.page import SOAK, SoakResults
+from benchmarks.soak.page import publish as publish_soak
+from benchmarks.soak.performing import SoakSettings, run_soak
 from benchmarks.survey.page import SURVEYS, SurveyResults
 from benchmarks.survey.page import publish as publish_surveys
 from benchmarks.survey.performing import SurveySettings
@@ -34,6 +44,15 @@ from benchmarks.survey.performing import perform as perform_surveys
 from benchmarks.systems import SERVICE
 from benchmarks.wrk import require_wrk
 from galaxytree.options import options_of, settings_from
+
+_PUBLISH: dict[str, Callable[[bytes, Path], Path]] = {
+    SURVEYS: lambda data, folder: publish_surveys(SurveyResults.model_validate_json(data), folder),
+    FAULTS: lambda data, folder: publish_faults(FaultResults.model_validate_json(data), folder),
+    PAGE: lambda data, folder: publish_page(PageResults.model_validate_json(data), folder),
+    SOAK: lambda data, folder: publish_soak(SoakResults.model_validate_json(data), folder),
+    FUZZ: lambda data, folder: publish_fuzz(FuzzResults.model_validate_json(data), folder),
+}
+"""How the page of each folder of results is written, from its figures."""
 
 SYSTEMS = (LIMIT, SERVICE, *PEERS)
 
@@ -106,6 +125,36 @@ def survey_command(**given: Any) -> None:  # noqa: ANN401  (options of every typ
     click.echo(perform_surveys(settings, _command(), _say))
 
 
+@main.command("faults", epilog=f"NAMES are {', '.join(FAULT_NAMES)}.")
+@click.argument("names", nargs=-1, type=click.Choice(FAULT_NAMES), metavar="[NAMES]...")
+@options_of(FaultSettings)
+def faults_command(names: tuple[str, ...], **given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Count what becomes of requests while everything goes wrong: all faults, or those that NAMES say."""
+    settings = settings_from(FaultSettings, given)
+    _end_in_good_order()
+    click.echo(run_faults(names, settings, _command(), _say))
+
+
+@main.command("soak")
+@options_of(SoakSettings)
+def soak_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Load the service for long, with faults mixed in, and look at what it holds."""
+    settings = settings_from(SoakSettings, given)
+    _end_in_good_order()
+    click.echo(run_soak(settings, _command(), _say))
+
+
+@main.command("fuzz")
+@options_of(FuzzSettings)
+def fuzz_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
+    """Try very many inputs on decoder, forms and lines, and Schemathesis on every route; count them."""
+    settings = settings_from(FuzzSettings, given)
+    try:
+        click.echo(run_fuzz(settings, _command(), _say))
+    except NotMeasuredError as error:
+        raise click.UsageError(str(error)) from error
+
+
 @main.command("explain")
 @click.option("--count", type=click.IntRange(min=10), default=1000, show_default=True, help="Requests of each kind")
 def explain_command(count: int) -> None:
@@ -131,12 +180,9 @@ def page_command(**given: Any) -> None:  # noqa: ANN401  (options of every type)
 def table_command(files: tuple[Path, ...]) -> None:
     """Write table and plot anew beside FILES of results; all in benchmarks/results if none is named."""
     for file in files or (*sorted(RESULTS.glob("*.json")), *sorted(RESULTS.glob("*/*.json"))):
-        if file.parent.name == PAGE:
-            publish_page(PageResults.model_validate_json(file.read_bytes()), file.parent.parent)
-        elif file.parent.name == SURVEYS:
-            publish_surveys(SurveyResults.model_validate_json(file.read_bytes()), file.parent.parent)
-        else:
-            publish(Results.model_validate_json(file.read_bytes()), file.parent)
+        kind = file.parent.name
+        folder = file.parent.parent if kind in _PUBLISH else file.parent
+        _PUBLISH.get(kind, _publish)(file.read_bytes(), folder)
         click.echo(file.with_suffix(".md"))
 
 
@@ -154,6 +200,10 @@ def install_command(names: tuple[str, ...], device: str) -> None:
             click.echo(str(error), err=True)
         else:
             click.echo(f"{name} is installed")
+
+
+def _publish(data: bytes, folder: Path) -> Path:
+    return publish(Results.model_validate_json(data), folder)
 
 
 def _end_in_good_order() -> None:

@@ -16,6 +16,7 @@ import click
 from app import errors
 from app.settings import ENV_PREFIX, Settings
 from app.telemetry.metrics import ALL, PROCESS
+from benchmarks.proof import proof
 from galaxytree.card import CARD_FILE, ModelCard
 from galaxytree.cli import main as galaxytree_command
 from galaxytree.decision_tree import load_tree, tree_names
@@ -308,6 +309,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "card": card,
     "answer": answer,
+    "proof": proof,
 }
 
 

@@ -3,6 +3,8 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
+from app.problems import GUARDED, documented
+
 PATH = "/metrics"
 
 router = APIRouter(tags=["health"])
@@ -13,7 +15,7 @@ _TEXT = {
 }
 
 
-@router.get(PATH, response_class=Response, responses={200: _TEXT})
+@router.get(PATH, response_class=Response, responses={200: _TEXT, **documented(*GUARDED)})
 async def metrics(request: Request) -> Response:
     """Return requests, images, times, what waits and what runs, as numbers."""
     encode, media_type = choose_encoder(request.headers.get("Accept", ""))

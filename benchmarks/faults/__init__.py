@@ -1,0 +1,1 @@
+"""What becomes of accepted requests while everything goes wrong."""
