@@ -97,6 +97,8 @@ def test_arrow_keys_choose_among_answers(page: Page) -> None:
     expect(page.locator("#tip tr.pointed")).to_contain_text("star or artifact")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#tip tr.pointed")).to_contain_text("smooth")
+    # What is gone to is also said to screen readers.
+    expect(page.locator("#pointed[role=status]")).to_have_text("smooth")
 
 
 def test_the_numbers_are_sorted(page: Page, spiral: dict[str, object]) -> None:
