@@ -84,7 +84,7 @@ def test_keyboard_alone_from_the_galaxy_to_the_table(watched: Watched) -> None:
     chooser.value.set_files(EXAMPLES / "barred.jpg")
     wait_for_answer(page)
     # What came is where one is.
-    page.wait_for_function("document.activeElement.id === 'summary'")
+    expect(page.locator("#summary")).to_be_focused()
     tab_to(page, "#share")
     tab_to(page, "g.question[data-question=Q1]")
     expect(page.locator("#tip")).to_be_visible()
@@ -137,7 +137,7 @@ def test_the_answer_is_announced(watched: Watched) -> None:
 def test_nothing_jumps(watched: Watched, size: str) -> None:
     page = watched.open(**SIZES[size])
     page.wait_for_load_state("networkidle")
-    assert page.evaluate("shifted") < 0.02
+    assert page.evaluate("shifted()") < 0.02
     for name in ("spiral", "no-galaxy"):
         held: list[Route] = []
         page.route("**/classify*", lambda route: held.append(route))  # noqa: B023, PLW0108
@@ -146,13 +146,13 @@ def test_nothing_jumps(watched: Watched, size: str) -> None:
         expect(page.locator("#picture img")).to_be_visible()
         # That the page makes room for a galaxy is what the drop is for; from then on all is at its place.
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        page.evaluate("globalThis.shifted = 0")
+        page.evaluate("shifted()")
         for route in held:
             route.continue_()
         page.unroute_all()
         wait_for_answer(page)
         page.wait_for_load_state("networkidle")
-        assert page.evaluate("shifted") < 0.05
+        assert page.evaluate("shifted()") < 0.05
 
 
 def test_it_says_so_without_scripts(watched: Watched) -> None:

@@ -14,7 +14,10 @@ HOLD_FIRST_ANSWER = """() => {
     const hold = first && String(url).includes("/classify");
     if (hold) first = false;
     const answer = await fetch(url, options);
-    if (hold) await new Promise((goOn) => (globalThis.goOn = goOn));
+    if (hold) await new Promise((goOn) => {
+      globalThis.goOn = goOn;
+      document.documentElement.dataset.held = "true";
+    });
     return answer;
   };
 }"""
@@ -22,8 +25,10 @@ HOLD_FIRST_ANSWER = """() => {
 HOLD_DECODING = """() => {
   const { decode } = HTMLImageElement.prototype;
   HTMLImageElement.prototype.decode = function () {
-    const held = new Promise((goOn) => (globalThis.goOn = goOn));
-    return decode.call(this).then(() => held);
+    return decode.call(this).then(() => new Promise((goOn) => {
+      globalThis.goOn = goOn;
+      document.documentElement.dataset.held = "true";
+    }));
   };
 }"""
 
@@ -32,7 +37,7 @@ def test_an_answer_that_comes_late_is_not_shown(watched: Watched) -> None:
     page = watched.open()
     page.evaluate(HOLD_FIRST_ANSWER)
     drop(page, EXAMPLES / "spiral.jpg")
-    page.wait_for_function("Boolean(globalThis.goOn)")
+    expect(page.locator("html")).to_have_attribute("data-held", "true")
     drop(page, EXAMPLES / "smooth.jpg")
     expect(page.locator("#facts")).to_contain_text("smooth.jpg")
     wait_for_answer(page)
@@ -50,7 +55,7 @@ def test_a_picture_that_is_decoded_late_is_not_shown(watched: Watched) -> None:
     page.route("**/classify*", lambda _: None)
     page.route("**/classify/batch*", lambda _: None)
     drop(page, EXAMPLES / "spiral.jpg")
-    page.wait_for_function("Boolean(globalThis.goOn)")
+    expect(page.locator("html")).to_have_attribute("data-held", "true")
     # What comes now has no picture before its answer.
     with page.expect_request("**/classify/batch*"):
         page.evaluate(

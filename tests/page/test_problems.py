@@ -80,7 +80,7 @@ def test_a_service_that_has_too_much_to_do_is_asked_again(watched: Watched, code
 
     def full(route: Route) -> None:
         if next(tries) < 2:
-            route.fulfill(**problem(429, code), headers={"Retry-After": "1"})
+            route.fulfill(**problem(429, code), headers={"Retry-After": "2"})
         else:
             route.continue_()
 

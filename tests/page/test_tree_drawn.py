@@ -1,5 +1,7 @@
 """The tree as a picture: as wide as the votes, and what is said where one points."""
 
+import re
+
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -133,5 +135,5 @@ def test_more_views_are_asked_for(page: Page, api: httpx.Client) -> None:
         page.locator("#views label", has_text="8").click()
     wait_for_answer(page)
     expect(page.locator("#views input[value='8']")).to_be_checked()
-    page.wait_for_function("new URLSearchParams(location.search).get('views') === '8'")
+    expect(page).to_have_url(re.compile(r"[?&]views=8\b"))
     assert_shown(page, answer_of(api, (EXAMPLES / "spiral.jpg").read_bytes(), views=8))
