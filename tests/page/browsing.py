@@ -22,20 +22,17 @@ _REPORTS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sourceFile, lineNumber }) =>
   console.error(`against the policy: ${violatedDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`));
 addEventListener("unhandledrejection", ({ reason }) => console.error(`not handled: ${reason?.stack ?? reason}`));
-let jumped = 0;
-const note = (entries) => {
-  for (const { value, hadRecentInput } of entries) if (!hadRecentInput) jumped += value;
-};
-const jumps = new PerformanceObserver((list) => note(list.getEntries()));
-jumps.observe({ type: "layout-shift", buffered: true });
-globalThis.shifted = () => {
-  note(jumps.takeRecords());
-  const so_far = jumped;
-  jumped = 0;
-  return so_far;
-};
+const shifts = [];
+globalThis.shiftedSince = (begin) => shifts.filter(([at]) => at > begin);
+new PerformanceObserver((list) => {
+  for (const { startTime, value, hadRecentInput, sources } of list.getEntries()) {
+    const names = sources.map(({ node, previousRect, currentRect }) =>
+      `${node?.id || node?.className || node?.nodeName}: ${previousRect.top} -> ${currentRect.top}`);
+    if (!hadRecentInput) shifts.push([startTime, value, ...names]);
+  }
+}).observe({ type: "layout-shift", buffered: true });
 """
-"""Is there before anything of a page is. `shifted` tells how far its parts jumped by themselves since it last did."""
+"""Is there before anything of a page is. What of it jumped while nobody did anything is in `shiftedSince`."""
 
 _INSIDE = ("blob:", "data:", "about:")
 

@@ -45,6 +45,7 @@ def assert_drawn(page: Page, api: httpx.Client, image: bytes, answer: str) -> No
     overlay = page.locator("#overlay")
     expect(overlay).to_be_visible()
     expect(overlay).to_have_attribute("data-answer", answer)
+    # Of all views, since of one alone the map is uneven.
     explanation: Any = answer_of(api, image, explain=answer, detail="scores", views=8)["explanation"]
     evidence = np.asarray(Image.open(io.BytesIO(base64.b64decode(explanation["png"]))), float)
     pixels = drawn(page).astype(float)

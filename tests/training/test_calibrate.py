@@ -127,7 +127,7 @@ def test_the_network_is_smoothed_as_the_calibration_says(run: Run, tmp_path: Pat
     plain = trained(other, TREE)[0]
     network = calibrated(other, plain)
     assert network is not None
-    _write(network, GALAXY_ZOO_FRAMING, tmp_path / "model.onnx", {})
+    _write(network, GALAXY_ZOO_FRAMING, tmp_path / "model.onnx", {}, TREE)
     by_onnx = predict_onnx(tmp_path / "model.onnx", images.numpy()).scores
     state = torch.load(other / "calibration.pt", weights_only=True)
     del state["smoothing"]
@@ -256,7 +256,9 @@ def test_the_model_file_says_what_the_network_says(exported: Exported, run: Run,
     with torch.inference_mode():
         wanted = network(torch.from_numpy(images))
     session = onnxruntime.InferenceSession(exported.folder / "model.onnx", providers=["CPUExecutionProvider"])
-    for found, each, far in zip(session.run(None, {"images": images}), wanted, TOLERANCES.values(), strict=True):
+    for found, each, far in zip(
+        session.run([*TOLERANCES], {"images": images}), wanted, TOLERANCES.values(), strict=True
+    ):
         np.testing.assert_allclose(found, each.numpy(), rtol=0, atol=far)
     assert (wanted[2] >= wanted[1]).all()
 
