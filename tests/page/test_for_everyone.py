@@ -84,6 +84,8 @@ def test_a_gallery(page: Page, watched: Watched, night: Path) -> None:
 
 def test_keyboard_alone_from_the_galaxy_to_the_table(watched: Watched) -> None:
     page = watched.open()
+    # From now on, since the browser takes a moment to leave choosing to the test.
+    page.on("filechooser", lambda _: None)
     tab_to(page, "#file")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
