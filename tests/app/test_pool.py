@@ -23,7 +23,7 @@ from galaxytree.views import Views
 
 MAX_BATCH = 8
 ROOM = AHEAD * MAX_BATCH
-RUNNING = Running(CPU, "for the test", "fp32", "for the test", MAX_BATCH, ("scores",), wide=True)
+RUNNING = Running(CPU, "for the test", "fp32", "for the test", MAX_BATCH, ("scores",), explainable=False, wide=True)
 
 
 class Puppet:

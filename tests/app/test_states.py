@@ -245,7 +245,7 @@ def test_one_picture_that_the_network_has_no_answer_for_fails_alone(
     with threaded(settings(folder), Held()) as one:
         session = one.model._session
 
-        def run(outputs: list[str], feed: dict[str, NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        def run(outputs: list[str], feed: dict[str, NDArray[np.uint8]], _: object) -> list[NDArray[np.float32]]:
             scores, unlike = session.run(outputs, feed)
             # White is a little more out of domain than can be.
             unlike[(feed["images"] == 255).all(axis=(1, 2, 3))] = 1.00002
