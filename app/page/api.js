@@ -18,7 +18,6 @@ const KEY = "galaxytree-key";
 
 /** An answer that is a problem, or none at all (code `unreachable`). */
 export class ApiProblem extends Error {
-	/** */
 	constructor({ status, code, detail, retryAfterSeconds = null }) {
 		super(detail);
 		Object.assign(this, { name: "ApiProblem", status, code, detail, retryAfterSeconds });
@@ -130,18 +129,16 @@ function kept(path) {
 	return once.get(path);
 }
 
-/** */
 export function decisionTree() {
 	return kept("decision-tree");
 }
 
-/** */
 export function model() {
 	return kept("model");
 }
 
 /**
- * Call, and where the service is full wait as long as it says and call again.
+ * Call, and where the service is full wait as long as it says and call again; not if that is long.
  * @template T
  */
 export async function patiently(call, { signal, tries = 4, onWait = () => {} } = {}) {
@@ -149,8 +146,8 @@ export async function patiently(call, { signal, tries = 4, onWait = () => {} } =
 		try {
 			return await call();
 		} catch (problem) {
-			if (!["overloaded", "not_ready"].includes(problem.code) || tried >= tries) throw problem;
-			const seconds = Math.min(problem.retryAfterSeconds ?? tried, 30);
+			const seconds = problem.retryAfterSeconds ?? tried;
+			if (!["overloaded", "not_ready", "rate_limited"].includes(problem.code) || tried >= tries || seconds > 30) throw problem;
 			onWait(seconds);
 			await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 			signal?.throwIfAborted();

@@ -106,7 +106,7 @@ export class Overlay {
 	/** Say in words what is shown. */
 	tell({ answer, label }) {
 		if (this.canvas.dataset.answer !== answer) return;
-		const release = this.held?.answer === answer && html("button", { type: "button" }, "Take away");
+		const release = this.held?.answer === answer && html("button", {}, "Take away");
 		if (release) release.addEventListener("click", this.calls.onRelease);
 		const words = html("span", {}, "Where the network looked for: ", html("b", {}, label), html("span", { class: "quiet" }, " (brighter: more evidence)"));
 		this.legend.replaceChildren(words, release || "");

@@ -9,7 +9,7 @@ const NUMBERS = ["lowest first", "highest first"];
 
 /** A button that does something. */
 export function button(/** @type {string} */ id, /** @type {string} */ words, /** @type {() => void} */ does) {
-	const made = html("button", { type: "button", id }, words);
+	const made = html("button", { id }, words);
 	made.addEventListener("click", does);
 	return made;
 }

@@ -34,7 +34,7 @@ export class Grid {
 
 	/** Make cells for these, once. */
 	add(/** @type {Entry[]} */ entries) {
-		const empty = html("li", {}, html("button", { type: "button", tabindex: -1 },
+		const empty = html("li", {}, html("button", { tabindex: -1 },
 			html("span", { class: "picture" }), html("span", { class: "name" }), html("span", { class: "words" })));
 		for (const entry of entries) {
 			const cell = /** @type {Element} */ (empty.cloneNode(true));

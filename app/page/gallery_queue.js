@@ -52,7 +52,8 @@ export class ScoringQueue {
 		for (const entry of entries) Object.assign(entry, { status: "waiting", classification: null, problem: null, tries: 0 });
 		this.#waiting.push(...entries);
 		for (const entry of entries) this.#changed(entry);
-		this.resume();
+		// A service that asked for a pause gets it.
+		if (this.phase !== "busy") this.resume();
 	}
 
 	/** Give up what is under way; it waits again. */

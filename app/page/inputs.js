@@ -2,8 +2,6 @@
 
 import { part } from "./dom.js";
 
-/** @typedef {import("./share.js").Source} Source */
-
 /** Names of files that may be pictures, where a folder holds others too. */
 const PICTURE = /\.(jpe?g|png)$/i;
 

@@ -7,7 +7,7 @@ import { Overlay } from "./explanation.js";
 import { listen } from "./inputs.js";
 import { askForKey } from "./key_dialog.js";
 import { loadGallery } from "./many.js";
-import { image, showPicture } from "./picture.js";
+import { showPicture } from "./picture.js";
 import { addressOf, copy, nameOf, readAddress } from "./share.js";
 import { ScoreTable } from "./table.js";
 import { Tip } from "./tip.js";
@@ -26,6 +26,7 @@ const looks = new Map();
 let current = null;
 let working = new AbortController();
 let gallery = null;
+const { title } = document;
 
 const tip = new Tip(part("tip"));
 const tree = new TreeView(part("tree").querySelector(".canvas"), { onPoint: point, onHold: hold });
@@ -124,7 +125,8 @@ function leave() {
 	current = null;
 	overlay.reset();
 	tip.hide();
-	image.hidden = true;
+	showPicture(null);
+	document.title = title;
 	for (const id of ["answer", "tree", "scores", "gallery"]) part(id).hidden = true;
 }
 
@@ -155,13 +157,19 @@ function complaint(code, detail) {
 
 function fail(error, retry, keep = false) {
 	const { what, advice } = wordsOf(error);
-	const button = passing(error) && html("button", { type: "button" }, "Try again");
+	const button = passing(error) && html("button", {}, "Try again");
 	if (button) button.addEventListener("click", retry);
+	if (keep) {
+		enter("answered");
+		showAnswer(current.classification, { name: nameOf(current.source), note: current.note });
+	} else if (gallery && history.state?.gallery) {
+		showGallery();
+	} else {
+		leave();
+		enter("start");
+	}
 	part("problem").replaceChildren(html("p", {}, html("b", {}, what), " ", advice), button || "");
 	status("");
-	if (!keep) leave();
-	enter(keep ? "answered" : "start");
-	if (keep) showAnswer(current.classification, { name: nameOf(current.source), note: current.note });
 }
 
 // What is pointed at, and what is held.
@@ -172,7 +180,9 @@ function labelled(answer) {
 }
 
 function point(pick, by) {
-	overlay.point(pick && labelled(pick.answer));
+	const what = pick && labelled(pick.answer);
+	overlay.point(what);
+	part("pointed").textContent = what && by === "keyboard" ? what.label : "";
 	if (!pick) return by === "pointer" ? tip.hideSoon() : tip.hide();
 	const question = current.classification.questions.find(({ id }) => id === pick.question);
 	tip.show(question, pick.answer, tree.nodeOf(pick.question), tree.path, tree.tree.voters);
@@ -189,17 +199,20 @@ function hold(answer) {
 // Many galaxies.
 
 async function openGallery(files) {
-	begin();
-	if (!files.length) return fail(complaint("no_pictures", "There is no JPEG or PNG in that folder."));
+	const { signal } = begin();
+	if (!files.length) return fail(complaint("no_pictures", "There is no JPEG or PNG in that folder."), null, current);
+	let loaded;
 	try {
-		const [{ openGallery: open }, questions] = await Promise.all([loadGallery(), decisionTree()]);
-		gallery?.close();
-		history.pushState({ gallery: true }, "", location.pathname);
-		showGallery();
-		gallery = open(part("gallery"), files, { tree: questions, onOpen: openFromGallery });
+		loaded = await Promise.all([loadGallery(), decisionTree()]);
 	} catch (error) {
-		fail(error instanceof ApiProblem ? error : complaint("unreachable", ""), () => openGallery(files));
+		if (!signal.aborted) fail(error instanceof ApiProblem ? error : complaint("unreachable", ""), () => openGallery(files));
 	}
+	if (!loaded || signal.aborted) return;
+	const [{ openGallery: open }, questions] = loaded;
+	gallery?.close();
+	history.pushState({ gallery: true }, "", location.pathname);
+	showGallery();
+	gallery = open(part("gallery"), files, { tree: questions, onOpen: openFromGallery });
 }
 
 function showGallery() {
@@ -214,15 +227,18 @@ async function openFromGallery(file, classification) {
 	const source = { kind: "file", blob: file, name: file.name };
 	if (!classification.questions) return look(source);
 	await showKept({ source, views: null, picture: file, note: null, classification }, "push");
-	settleFocus();
 }
 
 async function showKept(kept, entry) {
 	const { signal } = begin();
 	leave();
-	await showPicture(kept.picture, kept.source);
-	// Whoever has gone on meanwhile is not brought back.
-	return show(kept, entry, signal).catch((error) => signal.aborted || Promise.reject(error));
+	try {
+		await showPicture(kept.picture, kept.source);
+		await show(kept, entry, signal);
+		if (entry) settleFocus();
+	} catch (error) {
+		if (!signal.aborted) fail(error, () => showKept(kept, entry));
+	}
 }
 
 // Going back and forth, and sharing.
@@ -235,7 +251,6 @@ function arrive() {
 	if (source) return look(source, { views, entry: null, focus: false });
 	begin();
 	leave();
-	document.title = "galaxytree: what would forty volunteers see?";
 	enter("start");
 }
 

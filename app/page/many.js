@@ -2,7 +2,6 @@
 
 import { html } from "./dom.js";
 
-/** */
 export async function loadGallery() {
 	const [gallery] = await Promise.all([import("./gallery.js"), stylesheet(new URL("gallery.css", import.meta.url).href)]);
 	return gallery;

@@ -51,7 +51,7 @@ export class ScoreTable {
 	header(key) {
 		const sorted = this.sorted === key;
 		const arrow = html("span", { class: "arrow", "aria-hidden": "true" }, sorted && (this.descending ? "▼" : "▲"));
-		const button = html("button", { type: "button", "data-sort": key }, COLUMNS[key], arrow);
+		const button = html("button", { "data-sort": key }, COLUMNS[key], arrow);
 		button.addEventListener("click", () => {
 			// Numbers come largest first; a second press turns them round.
 			this.descending = key !== "tree" && !(sorted && this.descending);
@@ -80,7 +80,7 @@ export class ScoreTable {
 		const likeliest = this.path.includes(row.id);
 		let name = row.label;
 		if (this.explainable) {
-			name = html("button", { type: "button", class: "look", title: "Show where the network looked for this" }, row.label);
+			name = html("button", { class: "look", title: "Show where the network looked for this" }, row.label);
 			name.addEventListener("click", () => this.onHold(row.id));
 		}
 		const of = this.sorted !== "tree" && html("span", { class: "quiet" }, `${row.question} `);

@@ -296,6 +296,14 @@ def test_the_document_leads_to_the_docs(http: httpx.Client) -> None:
     assert http.get("/docs").is_success
 
 
+def test_the_docs_open_where_a_key_is_out_of_their_reach() -> None:
+    # Their script comes from another host, and a tab that is opened so has no storage of the page's.
+    for_scripts = re.sub(r"<noscript>.*?</noscript>", "", text_of("index.html"))
+    links = re.findall(r'<a [^>]*href="docs"[^>]*>', for_scripts)
+    assert links
+    assert all('target="_blank" rel="noopener"' in link for link in links)
+
+
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".css", ".svg"))])
 def test_styles_and_drawings_load_files_of_the_page_and_nothing_else(name: str) -> None:
     text = text_of(name)

@@ -1,4 +1,8 @@
-"""A real browser, and one who looks over its shoulder: what no page may do is noted, whatever the test is about."""
+"""A real browser, and one who looks over its shoulder: what no page may do is noted, whatever the test is about.
+
+What is waited for is an `expect`. Playwright's ``wait_for_function`` has the page evaluate text at each look after the
+first, which the page's policy forbids: it passes where that is there at once, and fails on a busy machine.
+"""
 
 import re
 import shutil

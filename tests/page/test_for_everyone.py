@@ -84,13 +84,15 @@ def test_a_gallery(page: Page, watched: Watched, night: Path) -> None:
 
 def test_keyboard_alone_from_the_galaxy_to_the_table(watched: Watched) -> None:
     page = watched.open()
+    # From now on, since the browser takes a moment to leave choosing to the test.
+    page.on("filechooser", lambda _: None)
     tab_to(page, "#file")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(EXAMPLES / "barred.jpg")
     wait_for_answer(page)
     # What came is where one is.
-    page.wait_for_function("document.activeElement.id === 'summary'")
+    expect(page.locator("#summary")).to_be_focused()
     tab_to(page, "#share")
     tab_to(page, "g.question[data-question=Q1]")
     expect(page.locator("#tip")).to_be_visible()

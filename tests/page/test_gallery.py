@@ -15,6 +15,8 @@ from tests.page.conftest import BROKEN, PICTURES
 from tests.page.looking import answer_of, assert_shown, drop, wait_for_answer
 from tests.servers import Process
 
+ALL = "all galaxies"
+
 
 @pytest.fixture(scope="module")
 def answers(night: Path, page_service: Process) -> dict[str, dict[str, Any]]:
@@ -45,7 +47,7 @@ def anew(gallery: Page) -> None:
     """Begin each test with all that there is, in the order given."""
     if gallery.locator("#back").is_visible():
         gallery.locator("#back").click()
-    gallery.locator("#gallery-filter").select_option("")
+    gallery.locator("#gallery-filter").select_option(ALL)
     gallery.locator("#gallery-sort").select_option("order")
     gallery.locator("#gallery-direction").select_option("up")
 
@@ -109,7 +111,7 @@ def test_only_what_took_a_path_is_shown(gallery: Page, answers: dict[str, dict[s
         gallery.locator("#gallery-filter").select_option(words)
         expect(gallery.locator("#gallery-count")).to_contain_text(f"{len(expected)} of {PICTURES}")
         assert set(names(gallery)) == expected
-    gallery.locator("#gallery-filter").select_option("all galaxies")
+    gallery.locator("#gallery-filter").select_option(ALL)
     assert len(names(gallery)) == PICTURES
 
 

@@ -107,14 +107,24 @@ def test_an_answer_that_is_chosen_stays(watched: Watched, api: httpx.Client) -> 
     expect(page.locator("#overlay")).to_be_hidden()
 
 
-def test_a_picture_that_is_not_square(watched: Watched, api: httpx.Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["wide.png", "turned.jpg", "clear.png"])
+def test_a_picture_that_is_not_square(watched: Watched, api: httpx.Client, tmp_path: Path, name: str) -> None:
+    exif = Image.Exif()
+    if name == "turned.jpg":
+        # By a quarter, so that it is shown higher than wide.
+        exif[0x0112] = 6
     with Image.open(EXAMPLES / "spiral.jpg") as whole:
-        whole.crop((0, 80, 424, 344)).save(tmp_path / "wide.png")
+        picture = whole.crop((0, 80, 424, 344))
+        if name == "clear.png":
+            picture.putalpha(200)
+        picture.save(tmp_path / name, exif=exif)
     page = watched.open(viewport={"width": 1280, "height": 900})
-    drop(page, tmp_path / "wide.png")
+    drop(page, tmp_path / name)
     wait_for_answer(page)
+    shown = page.locator("#picture img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    assert shown == ([264, 424] if name == "turned.jpg" else [424, 264])
     page.locator(f"#scores tr[data-answer='{ANSWER}'] button.look").click()
-    assert_drawn(page, api, (tmp_path / "wide.png").read_bytes(), ANSWER)
+    assert_drawn(page, api, (tmp_path / name).read_bytes(), ANSWER)
 
 
 def test_another_picture_has_nothing_over_it(watched: Watched) -> None:

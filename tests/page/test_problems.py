@@ -72,14 +72,15 @@ def test_a_second_try(watched: Watched) -> None:
     expect(page.locator("#problem")).to_be_empty()
 
 
-def test_a_service_that_has_too_much_to_do_is_asked_again(watched: Watched) -> None:
+@pytest.mark.parametrize("code", ["overloaded", "rate_limited"])
+def test_a_service_that_has_too_much_to_do_is_asked_again(watched: Watched, code: str) -> None:
     watched.expect_status(429)
     page = watched.open()
     tries = count()
 
     def full(route: Route) -> None:
         if next(tries) < 2:
-            route.fulfill(**problem(429, "overloaded"), headers={"Retry-After": "1"})
+            route.fulfill(**problem(429, code), headers={"Retry-After": "2"})
         else:
             route.continue_()
 
@@ -90,12 +91,20 @@ def test_a_service_that_has_too_much_to_do_is_asked_again(watched: Watched) -> N
     assert next(tries) == 3
 
 
-def test_a_service_that_stays_full_is_given_up(watched: Watched) -> None:
+@pytest.mark.parametrize(("seconds", "times"), [("0", 4), ("3600", 1)])
+def test_a_service_that_stays_full_is_given_up(watched: Watched, seconds: str, times: int) -> None:
     watched.expect_status(429)
     page = watched.open()
-    page.route("**/classify*", lambda route: route.fulfill(**problem(429, "overloaded"), headers={"Retry-After": "0"}))
+    tries = count()
+
+    def full(route: Route) -> None:
+        next(tries)
+        route.fulfill(**problem(429, "overloaded"), headers={"Retry-After": seconds})
+
+    page.route("**/classify*", full)
     drop(page, EXAMPLES / "barred.jpg")
     assert_said(page, "too much to do", "Wait a minute")
+    assert next(tries) == times
 
 
 @pytest.mark.parametrize(

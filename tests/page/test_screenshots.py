@@ -31,7 +31,7 @@ def take(page: Page, path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint
     """Take a screenshot, once all pictures are there; return its pixels."""
     page.evaluate("document.activeElement?.blur()")
     page.mouse.move(1, 1)
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    page.evaluate("Promise.allSettled([...document.images].map((image) => image.decode()))")
     page.evaluate("document.fonts.ready")
     page.screenshot(path=path, animations="disabled")
     with Image.open(path) as taken:
@@ -89,7 +89,7 @@ def test_a_gallery(watched: Watched, folder: Path, tmp_path: Path) -> None:
     page.locator("#file").set_input_files(files)
     expect(page.locator("#gallery-progress")).to_have_js_property("value", len(files))
     page.locator("#gallery-sort").select_option("Class4.1")
-    page.wait_for_function("document.querySelectorAll('#gallery-grid .picture > *').length >= 12")
+    expect(page.locator("#gallery-grid .picture canvas").nth(11)).to_be_attached()
     page.set_viewport_size({"width": 1280, "height": 760})
     page.evaluate("document.querySelector('#gallery').scrollIntoView()")
     pixels = take(page, folder / "page-gallery.png")

@@ -1,5 +1,7 @@
 """The tree as a picture: as wide as the votes, and what is said where one points."""
 
+import re
+
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -97,6 +99,8 @@ def test_arrow_keys_choose_among_answers(page: Page) -> None:
     expect(page.locator("#tip tr.pointed")).to_contain_text("star or artifact")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#tip tr.pointed")).to_contain_text("smooth")
+    # What is gone to is also said to screen readers.
+    expect(page.locator("#pointed[role=status]")).to_have_text("smooth")
 
 
 def test_the_numbers_are_sorted(page: Page, spiral: dict[str, object]) -> None:
@@ -131,5 +135,5 @@ def test_more_views_are_asked_for(page: Page, api: httpx.Client) -> None:
         page.locator("#views label", has_text="8").click()
     wait_for_answer(page)
     expect(page.locator("#views input[value='8']")).to_be_checked()
-    page.wait_for_function("new URLSearchParams(location.search).get('views') === '8'")
+    expect(page).to_have_url(re.compile(r"[?&]views=8\b"))
     assert_shown(page, answer_of(api, (EXAMPLES / "spiral.jpg").read_bytes(), views=8))
