@@ -103,9 +103,9 @@ class Protocol(BoundedProtocol):
         self.in_head, too_long = False, self.in_head and self._is_too_long()
         self.refuse(*(_TOO_LONG if too_long else _INVALID))
 
-    def send_400_response(self, msg: str) -> None:
+    def refuse(self, status: HTTPStatus, words: str, *lines: bytes) -> None:
         """Answer what is no request."""
-        super().send_400_response(msg)
+        super().refuse(status, words, *lines)
         if isinstance(self.app, Shortcut):
             self.app.malformed()
 

@@ -189,7 +189,7 @@ def refused(client: triton.InferenceServerClient, *args: Any, **how: Any) -> tup
 
 def test_what_can_t_be_done_is_told(client: triton.InferenceServerClient) -> None:
     image = given(as_elements(IMAGES[:1]), "BYTES")
-    assert refused(client, "none", image) == ("404", "There is no model 'none'; there is 'tiny'.")
+    assert refused(client, "none", image) == ("404", "There is no model 'none' here; there is: default.")
     assert refused(client, "tiny", image, "7")[0] == "404"
     assert not client.is_model_ready("none")
     with pytest.raises(InferenceServerException, match="There is no model 'none'"):

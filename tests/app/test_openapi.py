@@ -134,7 +134,7 @@ def test_open_inference_is_described(described: Process) -> None:
     assert paths == {"/v2", "/v2/health/live", "/v2/health/ready", *OF_A_MODEL, *ready, *INFER}
     for path in INFER:
         operation = openapi["paths"][path]["post"]
-        statuses = {"200", "400", "401", "404", "408", "413", "415", "422", "429", "500", "503"}
+        statuses = {"200", "400", "401", "403", "404", "408", "413", "415", "421", "422", "429", "500", "503"}
         assert set(operation["responses"]) == statuses
         for status in statuses - {"200"}:
             (said,) = operation["responses"][status]["content"].values()
@@ -150,7 +150,7 @@ def test_open_inference_is_described(described: Process) -> None:
 def test_cut_outs_are_described(described: Process) -> None:
     openapi = httpx.get(f"{described.url}/openapi.json").json()
     operation = openapi["paths"]["/cutout"]["get"]
-    assert set(operation["responses"]) == {"200", "422"}
+    assert set(operation["responses"]) == {"200", "421", "422"}
     assert set(operation["responses"]["422"]["content"]) == {"application/problem+json"}
     parameters = {each["name"]: each for each in operation["parameters"]}
     assert {name for name, each in parameters.items() if each["required"]} == {"ra", "dec"}
