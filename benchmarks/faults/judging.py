@@ -118,25 +118,29 @@ class Asks:
 
         One in some is then sent as a form.
         """
-        line, asks, versions = Line(port), [], set[str]()
-        for number, image in enumerate(images):
-            said: list[Any] = []
-            ask = Ask(post(path, image), expecting(HTTPStatus.OK, _Keep(said)))
-            outcome = await line.ask(ask)
-            if outcome.fate != "answered" or not isinstance(said[0].get("scores"), dict):
-                msg = f"an image by itself was answered {outcome.why}"
-                raise NotServedError(msg)
-            check = expecting(HTTPStatus.OK, Scores(said[0]["scores"], versions))
-            form = number % _FORMS == _FORMS - 1
-            body = as_form(image).replace(b'name="files"', b'name="file"') if form else image
-            kind = f"multipart/form-data; boundary={BOUNDARY}" if form else "image/jpeg"
-            asks.append(Ask(post(path, body, kind), check))
-        line.close()
-        return cls(tuple(asks), versions)
+        line, versions = Line(port), set[str]()
+        try:
+            return cls(tuple([await _learnt(line, path, each, versions) for each in enumerate(images)]), versions)
+        finally:
+            line.close()
 
     def in_turn(self) -> "cycle[Ask]":
         """Return them again and again."""
         return cycle(self.every)
+
+
+async def _learnt(line: Line, path: str, numbered: tuple[int, bytes], versions: set[str]) -> Ask:
+    number, image = numbered
+    said: list[Any] = []
+    outcome = await line.ask(Ask(post(path, image), expecting(HTTPStatus.OK, _Keep(said))))
+    if outcome.fate != "answered" or not isinstance(said[0].get("scores"), dict):
+        msg = f"an image by itself was answered {outcome.why}"
+        raise NotServedError(msg)
+    check = expecting(HTTPStatus.OK, Scores(said[0]["scores"], versions))
+    form = number % _FORMS == _FORMS - 1
+    body = as_form(image).replace(b'name="files"', b'name="file"') if form else image
+    kind = f"multipart/form-data; boundary={BOUNDARY}" if form else "image/jpeg"
+    return Ask(post(path, body, kind), check)
 
 
 @dataclass
