@@ -5,8 +5,8 @@ waits here, where it can still be overtaken by those who are in a hurry, and be 
 nobody waits for it any more.
 
 If a worker dies, another is started in its place, and what it was working on is given out again, each image by itself:
-who sent the one to blame is the only one to lose by it. It runs what the first one ran, on the same kind of device. If it
-can't be started it is tried again, at growing intervals.
+who sent the one to blame is the only one to lose by it. It runs what the first one ran, on the same kind of device. If
+it can't be started it is tried again, at growing intervals.
 """
 
 import asyncio

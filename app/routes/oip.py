@@ -17,6 +17,7 @@ from app.errors import (
     UndecodableImageError,
     UnknownModelError,
     UnsupportedMediaTypeError,
+    WrongHostError,
 )
 from app.oip.inferring import serve
 from app.oip.messages import (
@@ -71,8 +72,10 @@ _OF_A_MODEL = documented(*GUARDED, UnknownModelError, NotReadyError)
 Model = Annotated[str, Path(description="Name of the model, as `GET /model` has it")]
 Version = Annotated[str, Path(description="Version of the model")]
 
-router = APIRouter(tags=["open inference protocol"])
-inferring = APIRouter(tags=["open inference protocol"], route_class=direct(serve))
+_ANYWHERE = documented(WrongHostError)
+
+router = APIRouter(tags=["open inference protocol"], responses=_ANYWHERE)
+inferring = APIRouter(tags=["open inference protocol"], responses=_ANYWHERE, route_class=direct(serve))
 
 
 @router.get(PREFIX, responses=documented(*GUARDED))

@@ -142,7 +142,7 @@ def test_open_inference_is_described(described: Process) -> None:
         kinds = {"application/json", "application/octet-stream"}
         assert set(operation["requestBody"]["content"]) == set(operation["responses"]["200"]["content"]) == kinds
         parameters = {each["name"]: each["schema"] for each in operation["parameters"]}
-        assert parameters["model"]["enum"] == ["tiny"]
+        assert parameters["model"]["enum"] == ["default", "tiny"]
         assert parameters["Inference-Header-Content-Length"]["type"] == "integer"
         assert operation["security"]
 

@@ -24,7 +24,6 @@ ODD = [
     "/admin/models",
     "/metrics",
     "/metrics/",
-    "/cutout",
     "/classify/",
     "/classify//",
     "//classify",
