@@ -18,7 +18,7 @@ Random = np.random.Generator
 FOLDER = Path(__file__).parent.parent / "app" / "page" / "examples"
 SIZE = 424
 QUALITY = 43
-PLAIN_QUALITY = 25
+PLAIN_QUALITY = 20
 """Of what is no galaxy, and so has no faint arms to lose."""
 BLUE, WHITE = np.array((0.78, 0.9, 1.08)), np.array((1.0, 0.96, 0.9))
 YELLOW, RED = np.array((1.12, 0.96, 0.7)), np.array((1.2, 0.8, 0.5))

@@ -18,7 +18,7 @@ export function showAnswer(classification, { name, note }) {
 	const { warning, sentence } = sentences(classification);
 	part("summary").textContent = sentence;
 	const unlike = classification.out_of_domain ?? 0;
-	say("warning", warning && `${warning} How unlike, from 0 to 1: ${unlike.toFixed(2)}. A picture framed on one galaxy works best.`);
+	say("warning", warning && `${warning} How unlike, from 0 to 1: ${unlike.toFixed(2)}. Don't trust the numbers: what works is a picture framed on one galaxy.`);
 	say("survey-note", note && `${note.charAt(0).toUpperCase()}${note.slice(1)}.`);
 	part("way").replaceChildren(...steps(classification));
 	const { width, height, format } = classification.image;

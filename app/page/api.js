@@ -4,12 +4,8 @@
  * `GET /docs` has all of what it answers; here is what the page reads of that.
  *
  * @typedef {{image: {width: number, height: number, format: string}, views: number, scores: Record<string, number>,
- *   out_of_domain?: number, questions?: Question[], path?: string[], summary?: string,
+ *   out_of_domain?: number, questions?: object[], path?: string[], summary?: string,
  *   explanation?: {png: string, box: {left: number, top: number, width: number, height: number}}}} Classification
- * @typedef {{id: string, text: string, weight: number, answers: Answer[]}} Question
- * @typedef {{id: string, label: string, score: number, fraction: number, uncertainty?: number, uncertainty_95?: number}} Answer
- * @typedef {{title: string, voters: string, questions: {id: string, text: string, topic: string,
- *   answers: {id: string, label: string, next: string}[]}[]}} Tree
  */
 
 /** Where the service is: the folder above this file's, so that a prefix of a proxy is kept. */

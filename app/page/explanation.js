@@ -108,7 +108,7 @@ export class Overlay {
 		if (this.canvas.dataset.answer !== answer) return;
 		const release = this.held?.answer === answer && html("button", {}, "Take away");
 		if (release) release.addEventListener("click", this.calls.onRelease);
-		const words = html("span", {}, "Where the network looked for: ", html("b", {}, label), html("span", { class: "quiet" }, " (brighter: more evidence)"));
+		const words = html("span", {}, "Where the network looked for: ", html("b", {}, label), html("span", { class: "quiet" }, " (brighter: more evidence, in eight views of what is in the frame)"));
 		this.legend.replaceChildren(words, release || "");
 		this.legend.hidden = false;
 	}

@@ -14,7 +14,7 @@ const REORDER_MS = 1500;
 
 /**
  * Score pictures and show them. The caller may hide the host and show it again: all is kept, and goes on meanwhile.
- * @param {{tree: import("./api.js").Tree,
+ * @param {{tree: object,
  *   onOpen: (file: File, classification: import("./api.js").Classification) => void}} about
  * @returns {{close: () => void}} `close` cancels what is under way and empties the host.
  */

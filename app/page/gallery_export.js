@@ -9,7 +9,7 @@ const STATUS = { ok: "ok", failed: "error", waiting: "waiting" };
  * As CSV (RFC 4180, UTF-8), with columns named as in the project's other tables. A text that a spreadsheet would take
  * for a formula gets an apostrophe in front, since files may be a stranger's; JSON has every name as it is.
  */
-export function toCsv(/** @type {Entry[]} */ entries, /** @type {import("./api.js").Tree} */ tree) {
+export function toCsv(/** @type {Entry[]} */ entries, /** @type {object} */ tree) {
 	const ids = tree.questions.flatMap(({ answers }) => answers.map(({ id }) => id));
 	const numbers = PARTS.flatMap(([part, suffix]) => ids.map((id) => ({ part, id, name: id + suffix })));
 	const lines = [["name", "status", "error_code", "error_detail", "path", "summary", ...numbers.map(({ name }) => name), "out_of_domain"]];

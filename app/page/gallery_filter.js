@@ -2,7 +2,7 @@
 
 /**
  * @typedef {import("./gallery_queue.js").Entry} Entry
- * @typedef {import("./api.js").Tree} Tree
+ * @typedef {object} Tree What `GET /decision-tree` answers.
  * @typedef {{answers: Set<string>, least: number}} Filter Of each question that has any here, one of these must be on
  *   the likeliest path, with this vote fraction at least.
  * @typedef {{key: string, descending: boolean}} Order By "order", "name", "out_of_domain" or an answer's id.

@@ -14,7 +14,11 @@ export class Tip {
 		this.described = null;
 		element.addEventListener("pointerenter", () => clearTimeout(this.timer));
 		element.addEventListener("pointerleave", () => this.hideSoon());
+		/** What the pointer came to last, if that is what points. */
+		this.at = null;
+		document.addEventListener("pointerover", (event) => (this.at = event), true);
 		document.addEventListener("keydown", (event) => {
+			this.at = null;
 			if (event.key === "Escape") this.hide();
 		});
 	}
@@ -65,8 +69,13 @@ export class Tip {
 		// Beyond its labels, or where there is less room there before it.
 		const left = !wide ? before : before < box.width / 2 ? before + 150 : before - width - 12;
 		const top = wide ? bar.top - box.top + bar.height / 2 - height / 2 : bar.bottom - box.top + 52;
-		this.element.style.left = `${clamp(left, box.width - width)}px`;
-		this.element.style.top = `${clamp(top, wide ? box.height - height : Infinity)}px`;
+		const x = clamp(left, box.width - width);
+		let y = clamp(top, wide ? box.height - height : Infinity);
+		// Not under the pointer, which would no longer point at the branch then.
+		const py = this.at?.clientY - box.top;
+		const covers = Math.abs(this.at?.clientX - box.left - x - width / 2) < width / 2 + 8 && Math.abs(py - y - height / 2) < height / 2 + 8;
+		if (covers) y = py + 20 + height > box.height && py > height ? py - 20 - height : py + 20;
+		Object.assign(this.element.style, { left: `${x}px`, top: `${y}px` });
 	}
 
 	describe(node) {

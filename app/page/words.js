@@ -1,6 +1,7 @@
 /** What the page says: of problems, of numbers, and of questions. */
 
 const WAIT = "Wait a minute, then try again.";
+const SMALLER = "Cut it down to the galaxy, or save it smaller: 424 pixels a side are enough.";
 const OLDER = ["This service does not do that.", "It may be older than this page. Load the page again."];
 
 /** By the service's code: what happened, and what to do; the service's own words where there is none. */
@@ -11,15 +12,15 @@ const WORDS = {
 	unknown_model: ["There is no such network here.", "Load the page again."],
 	wrong_host: ["The service is not known by this address.", "Ask whoever runs it for the right one."],
 	body_timeout: ["The picture took too long to arrive.", "Check your connection, then try again, perhaps with a smaller picture."],
-	payload_too_large: ["The file is too large.", "Cut the picture down to the galaxy, or save it smaller: 424 pixels a side are enough."],
+	payload_too_large: ["The file is too large.", SMALLER],
 	unsupported_media_type: ["This kind of picture can't be read here.", "Save it as JPEG or PNG, then try again."],
 	invalid_request: ["The service did not understand the request."],
-	too_many_pixels: ["The picture has too many pixels.", "Cut it down to the galaxy, or save it smaller: 424 pixels a side are enough."],
+	too_many_pixels: ["The picture has too many pixels.", SMALLER],
 	undecodable_image: ["That is not a picture that can be read.", "Choose a whole JPEG or PNG file. If it is one, it may be damaged: save or download it again."],
 	url_forbidden: ["The service does not fetch pictures from that address.", "Save the picture to your computer, then drop the file here."],
 	overloaded: ["The service has too much to do just now.", WAIT],
 	internal_error: ["Something went wrong in the service.", "It is not your picture's fault. Try again; if it stays so, tell whoever runs the service."],
-	fetch_failed: ["No picture could be had from that address.", "Open the address in a new tab. If you see the picture there, save it and drop the file here."],
+	fetch_failed: ["No picture could be had from there.", "Does the survey cover the position? Does the address open in a new tab? A picture saved from there can be dropped here."],
 	deadline_exceeded: ["The service was too busy to answer in time.", WAIT],
 	not_ready: ["The service is starting, stopping or full.", WAIT],
 	fetch_timeout: ["The picture's host took too long to answer.", "Try again in a minute, or save the picture and drop the file here."],
