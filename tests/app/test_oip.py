@@ -25,6 +25,7 @@ from app.settings import Settings
 from app.starting import Start
 from tests.galaxies import jpeg, png
 from tests.hostile.peers import Answer, peer
+from tests.scraping import Scrape
 from tests.servers import Held, Threaded, threaded, wait_for
 from tests.tiny_model import FRAMING
 
@@ -431,6 +432,15 @@ def test_while_it_starts(model_folder: Path) -> None:
         service.lifecycle.state = State.DRAINING
         said(HTTP.get(f"{service.url}/v2/health/ready"), 503, "not_ready")
         assert post(service, request_of()).status_code == 200
+
+
+def test_images_are_counted_by_what_became_of_them(one: Threaded) -> None:
+    before = Scrape.at(one.url)
+    assert post(one, {"inputs": [in_base64(IMAGE, IMAGE)]}).status_code == 200
+    said(post(one, {"inputs": [in_base64(IMAGE, b"none", IMAGE)]}), 422, "undecodable_image")
+    said(post(one, b"no request"), 400, "invalid_request")
+    now = Scrape.at(one.url).since(before).by("galaxytree_images_total", "way", "outcome")
+    assert now == {("infer", "scored"): 2, ("infer", "undecodable_image"): 3}
 
 
 def test_a_key_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
