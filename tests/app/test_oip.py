@@ -374,6 +374,7 @@ def test_images_go_together_and_are_counted_once_a_view(one: Threaded) -> None:
 def test_who_goes_is_scored_no_more(one: Threaded) -> None:
     one.model.batches.clear()
     one.model.gate.clear()
+    before = Scrape.at(one.url)
     body, headers = binary(elements(*[IMAGE] * 20), shape=[20])
     try:
         with peer(one.port) as client:
@@ -382,6 +383,8 @@ def test_who_goes_is_scored_no_more(one: Threaded) -> None:
             wait_for(lambda: one.admission.images == 20, "all of them to be let in")
             wait_for(lambda: one.model.batches, "the first run")
         wait_for(lambda: one.admission.images == 0, "their places to be free")
+        now = Scrape.at(one.url).since(before)
+        assert now.by("galaxytree_images_total", "way", "outcome") == {("infer", "cut_off"): 20}
     finally:
         one.model.gate.set()
     is_well(one)
