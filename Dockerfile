@@ -3,6 +3,7 @@
 #   docker build --build-arg VARIANT=cuda -t galaxytree:cuda .
 #   docker build --build-arg VARIANT=cpu  -t galaxytree:cpu  .
 #
+# With traces: VARIANT=cuda,tracing or VARIANT=cpu,tracing.
 # BASE is any image with Python 3.11 or newer, pip and venv. A tag moves; what is rolled out is better built on the digest
 # that your registry gives for it: --build-arg BASE=python@sha256:…
 # Where packages come from an index of your own: --secret id=pip,src=/path/to/pip.conf; nothing of it stays in the result.

@@ -8,13 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 
-from app.errors import NotReadyError, ReloadRefusedError, ServiceError
+from app.errors import InternalError, NotReadyError, ReloadRefusedError, ServiceError
 from app.lifecycle import Lifecycle, State
 from app.live import Live
 from app.loader import Loader
 from app.model_folder import ModelFolder
 from app.refusals import ModelRefusedError, StartRefusedError
 from app.roster import Roster, read_folder
+from app.telemetry.numbers import REPLACED, UNCHANGED
 
 MOST_OLD = 4
 """So many models that were replaced may still be finishing what they had begun; each has its workers in memory."""
@@ -103,6 +104,22 @@ class Reloader:
         return await self._reload()
 
     async def _reload(self) -> frozenset[str]:
+        outcome = InternalError.code
+        try:
+            replaced = await self._replace()
+            outcome = REPLACED if replaced else UNCHANGED
+        except ReloadRefusedError as error:
+            outcome = error.code
+            raise
+        except asyncio.CancelledError:
+            # The service ends meanwhile.
+            outcome = NotReadyError.code
+            raise
+        finally:
+            self._loader.numbers.reloads[outcome] += 1
+        return replaced
+
+    async def _replace(self) -> frozenset[str]:
         # The files are large, and may lie far away.
         folders = await asyncio.to_thread(self._read)
         if folders and len(self._old) >= MOST_OLD:

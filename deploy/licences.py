@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "licences.md"
-EXTRAS = ("", "cpu", "cuda", "survey", "ray", "train")
+EXTRAS = ("", "cpu", "cuda", "tracing", "survey", "ray", "train")
 """The ways to install galaxytree; without an extra it is the client."""
 
 ACCEPTED = {

@@ -17,6 +17,7 @@ from app import errors
 from app.settings import ENV_PREFIX, Settings
 from app.telemetry.metrics import ALL, PROCESS
 from benchmarks.proof import proof
+from benchmarks.sizing import sizing
 from galaxytree.card import CARD_FILE, ModelCard
 from galaxytree.cli import main as galaxytree_command
 from galaxytree.decision_tree import load_tree, tree_names
@@ -310,6 +311,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "card": card,
     "answer": answer,
     "proof": proof,
+    "sizing": sizing,
 }
 
 

@@ -27,6 +27,7 @@ from app.pool import Pool
 from app.request_id import current_id
 from app.service import Service
 from app.settings import Settings
+from app.telemetry.numbers import CUT_OFF, OK, Numbers
 from app.waiting import Entry, Outcome
 from galaxytree.views import Views
 
@@ -76,17 +77,36 @@ async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[H
         images = images_of(asked.inputs[0], behind, size, settings.max_image_bytes, most)
         # They stand for the body from here on.
         del body, behind
-        visit.enter_as(len(images.data) * views, bulk=bulk)
-        with _counted(ticket_of(scope), len(images.data)):
-            jobs = _Jobs(live.pool, images, views, bulk=bulk)
-            with calling_when_gone(scope, receive, jobs.leave):
-                answered = await jobs.answers()
+        number = len(images.data)
+        with _told(service.telemetry.numbers, number):
+            visit.enter_as(number * views, bulk=bulk)
+            with _counted(ticket_of(scope), number):
+                jobs = _Jobs(live.pool, images, views, bulk=bulk)
+                with calling_when_gone(scope, receive, jobs.leave):
+                    answered = await jobs.answers()
     said: list[dict[str, Any]] = [orjson.loads(one.body) for one in answered]
     beside = {"model_name": model, "model_version": said[0]["model"]["version"]}
     if asked.id is not None:
         beside["id"] = asked.id
     headers, content = write(beside, [_tensor(name, said, binary=binary) for name, binary in outputs])
     return [*headers, (b"server-timing", _timing(answered))], content
+
+
+@contextmanager
+def _told(numbers: Numbers, images: int) -> Iterator[None]:
+    """Note what becomes of images, for ``GET /metrics``."""
+    outcome = InternalError.code
+    try:
+        yield
+        outcome = OK
+    except ServiceError as error:
+        outcome = error.code
+        raise
+    except (ClientDisconnect, asyncio.CancelledError):
+        outcome = CUT_OFF
+        raise
+    finally:
+        numbers.inferred[outcome] += images
 
 
 @contextmanager

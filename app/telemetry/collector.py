@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
-from app.errors import TryLaterError
+from app.errors import ReloadRefusedError, TryLaterError
 from app.lifecycle import State
 from app.processes import resident_bytes_of_workers
 from app.providers import CPU, cores
@@ -23,7 +23,7 @@ from app.routes.classify import PATH
 from app.telemetry import metrics as m
 from app.telemetry.gpu import Gpus
 from app.telemetry.metrics import Metric
-from app.telemetry.numbers import OK, Spread
+from app.telemetry.numbers import OK, REPLACED, UNCHANGED, Spread
 
 if TYPE_CHECKING:
     from app.pool import Pool
@@ -91,6 +91,8 @@ class ServiceCollector(Collector):
                 images["single", _outcome(code)] += count
         for code, count in numbers.items.items():
             images["batch", _outcome(code)] += count
+        for code, count in numbers.inferred.items():
+            images["infer", _outcome(code)] += count
         yield _counter(m.IMAGES, images.items())
         stages = {"decode": numbers.decode, "queue": numbers.queue, "infer": numbers.infer, "whole": numbers.image}
         yield _histogram(m.STAGE_SECONDS, {(stage,): spread for stage, spread in stages.items()})
@@ -123,6 +125,9 @@ class ServiceCollector(Collector):
         wanted = sum(each if live.running.provider == CPU else 1 for live in lives) if lives else each
         yield _gauge(m.WORKERS_WANTED, [((), wanted)])
         yield _counter(m.RESTARTS, [((), self._service.telemetry.numbers.restarts)])
+        # Known from the beginning, as above.
+        reloads = {REPLACED: 0, UNCHANGED: 0, ReloadRefusedError.code: 0, **self._service.telemetry.numbers.reloads}
+        yield _counter(m.RELOADS, (((outcome,), count) for outcome, count in reloads.items()))
         yield _gauge(m.WORKER_MEMORY, [((), resident_bytes_of_workers())])
 
     def _state(self) -> Iterator[Family]:

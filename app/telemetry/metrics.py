@@ -60,8 +60,9 @@ IMAGES = Metric(
     "images",
     "counter",
     ("way", "outcome"),
-    "What became of each image that was asked for, by `POST /classify` (`single`) or as an item of a batch (`batch`): "
-    "`scored`, or the code of the problem",
+    "What became of each image that was asked for, by `POST /classify` (`single`), as an item of a batch (`batch`) or "
+    "in a request of the Open Inference Protocol (`infer`): `scored`, or the code of the problem. All images of an "
+    "`infer` request fare alike; of one that is refused before it is known how many it has, none is counted",
 )
 RUN_IMAGES = Metric(
     "run_images",
@@ -116,6 +117,13 @@ MALFORMED = Metric("malformed_requests", "counter", (), "Connections that were c
 WORKERS = Metric("workers", "gauge", (), "Workers that run")
 WORKERS_WANTED = Metric("workers_wanted", "gauge", (), "Workers that are to run")
 RESTARTS = Metric("worker_restarts", "counter", (), "Workers that died or hung, and were replaced")
+RELOADS = Metric(
+    "reloads",
+    "counter",
+    ("outcome",),
+    "Times that the models were read again: `replaced`, `unchanged`, or the code of why what ran stayed, such as "
+    "`model_refused`",
+)
 WORKER_MEMORY = Metric(
     "workers_resident_memory_bytes", "gauge", (), "Memory of all processes that run the network together"
 )

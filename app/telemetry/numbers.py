@@ -24,6 +24,9 @@ CUT_OFF = "cut_off"
 GONE = 499
 """Status of a request whose client went before it was answered: the one that proxies have for it."""
 
+REPLACED, UNCHANGED = "replaced", "unchanged"
+"""What came of a reload that found new models, or none."""
+
 Answer = tuple[str, str, int, str]
 """Of requests with the same: route, method, status, code."""
 
@@ -74,6 +77,8 @@ class Numbers:
         How many connections were closed since what came was no HTTP.
     items
         Of batches: how many became what, `OK` or the code of an error.
+    inferred
+        The same of the images of requests of the Open Inference Protocol; `CUT_OFF` where the client went.
     decode, queue, infer, image
         Seconds that an image took which got its answer: from bytes to pixels, waiting, its run, and all of it, from
         its last byte.
@@ -85,6 +90,8 @@ class Numbers:
         By kind of host.
     restarts
         How many workers died or hung, and were replaced.
+    reloads
+        How many reloads came to what: `REPLACED`, `UNCHANGED`, or the code of an error.
     """
 
     def __init__(self) -> None:
@@ -93,6 +100,7 @@ class Numbers:
         self.drained = 0
         self.malformed = 0
         self.items: defaultdict[str, int] = defaultdict(int)
+        self.inferred: defaultdict[str, int] = defaultdict(int)
         self.decode = Spread(STAGE_BOUNDS)
         self.queue = Spread(STAGE_BOUNDS)
         self.infer = Spread(STAGE_BOUNDS)
@@ -101,6 +109,7 @@ class Numbers:
         self.fetches: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.fetch_seconds: dict[str, Spread] = {}
         self.restarts = 0
+        self.reloads: defaultdict[str, int] = defaultdict(int)
 
     def answered(self, answer: Answer, seconds: float) -> None:
         """Count a request."""

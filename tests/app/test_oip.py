@@ -25,6 +25,7 @@ from app.settings import Settings
 from app.starting import Start
 from tests.galaxies import jpeg, png
 from tests.hostile.peers import Answer, peer
+from tests.scraping import Scrape
 from tests.servers import Held, Threaded, threaded, wait_for
 from tests.tiny_model import FRAMING
 
@@ -373,6 +374,7 @@ def test_images_go_together_and_are_counted_once_a_view(one: Threaded) -> None:
 def test_who_goes_is_scored_no_more(one: Threaded) -> None:
     one.model.batches.clear()
     one.model.gate.clear()
+    before = Scrape.at(one.url)
     body, headers = binary(elements(*[IMAGE] * 20), shape=[20])
     try:
         with peer(one.port) as client:
@@ -381,6 +383,8 @@ def test_who_goes_is_scored_no_more(one: Threaded) -> None:
             wait_for(lambda: one.admission.images == 20, "all of them to be let in")
             wait_for(lambda: one.model.batches, "the first run")
         wait_for(lambda: one.admission.images == 0, "their places to be free")
+        now = Scrape.at(one.url).since(before)
+        assert now.by("galaxytree_images_total", "way", "outcome") == {("infer", "cut_off"): 20}
     finally:
         one.model.gate.set()
     is_well(one)
@@ -431,6 +435,15 @@ def test_while_it_starts(model_folder: Path) -> None:
         service.lifecycle.state = State.DRAINING
         said(HTTP.get(f"{service.url}/v2/health/ready"), 503, "not_ready")
         assert post(service, request_of()).status_code == 200
+
+
+def test_images_are_counted_by_what_became_of_them(one: Threaded) -> None:
+    before = Scrape.at(one.url)
+    assert post(one, {"inputs": [in_base64(IMAGE, IMAGE)]}).status_code == 200
+    said(post(one, {"inputs": [in_base64(IMAGE, b"none", IMAGE)]}), 422, "undecodable_image")
+    said(post(one, b"no request"), 400, "invalid_request")
+    now = Scrape.at(one.url).since(before).by("galaxytree_images_total", "way", "outcome")
+    assert now == {("infer", "scored"): 2, ("infer", "undecodable_image"): 3}
 
 
 def test_a_key_is_asked_for(model_folder: Path, tmp_path: Path) -> None:

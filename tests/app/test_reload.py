@@ -25,6 +25,7 @@ from galaxytree.card import MODEL_FILE
 from tests.app.reloads import HEADERS, admin_keys, lead, reload, versioned
 from tests.galaxies import jpeg
 from tests.hostile.peers import peer
+from tests.scraping import Scrape
 from tests.servers import Threaded, children, environment, serving, threaded, wait_for
 from tests.tiny_model import write_model
 
@@ -183,6 +184,8 @@ def test_sighup_does_it_too(link: Path, tmp_path: Path) -> None:
         process.popen.send_signal(signal.SIGHUP)
         wait_for(lambda: "refused, and what runs stays: there is no model in" in process.log, "the third look")
         assert version_of(ask(process.url)) == "2"
+        counts = {("replaced",): 1, ("unchanged",): 1, ("model_refused",): 1}
+        wait_for(lambda: Scrape.at(process.url).by("galaxytree_reloads_total", "outcome") == counts, "the counts")
         assert process.stop() == 0
 
 

@@ -110,3 +110,10 @@ def test_packages_that_the_advisory_service_does_not_know_are_not_called_clean()
         ]
     }
     assert told(said) == (2, ["three"], ["one 1: PYSEC-1, mended in 2"])
+
+
+def test_traces_go_with_either_variant_of_the_container() -> None:
+    names = {canonicalize_name(Requirement(text).name) for text in requirements("tracing")}
+    assert "opentelemetry-sdk" in names
+    # There are two packages of it with the same files.
+    assert not [name for name in names if name.startswith("onnxruntime")]
