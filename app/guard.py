@@ -25,6 +25,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        if scope["type"] == "http" and scope["path"].endswith("\n"):
+            # A route matches past a line's end too: what is asked for here is to be what is served.
+            scope["path"] = scope["path"].rstrip("\n")
         needed = self._access.scope_for(scope) if scope["type"] == "http" else None
         if needed is None:
             await self._app(scope, receive, send)
