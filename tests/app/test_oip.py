@@ -286,6 +286,16 @@ def test_json_that_takes_long_to_read_is_not_read(model_folder: Path, value: byt
         assert "400000 values" in said(post(service, body), 413, "payload_too_large")
 
 
+@pytest.mark.parametrize("field", ["inputs", "outputs", "shape"])
+@pytest.mark.parametrize("value", [b"0.5", b"{}"])
+def test_of_very_many_that_are_wrong_some_are_looked_at(one: Threaded, field: str, value: bytes) -> None:
+    whole = inputs_of(shape=0) if field == "shape" else request_of(**{field: 0})
+    many = b"[" + b",".join([value] * 20_000) + b"]"
+    body = whole.replace(b'"%b":0' % field.encode(), b'"%b":%b' % (field.encode(), many))
+    # Each that is told takes a while, in which everybody waits.
+    assert " more" not in said(post(one, body), 400, "invalid_request")
+
+
 def test_more_images_than_there_is_ever_room_for(one: Threaded) -> None:
     assert "at most 24" in said(post(one, *binary(elements(*[b""] * 25), shape=[25])), 413, "payload_too_large")
     for shape in ([2**62], [2**64 - 1, 1]):
