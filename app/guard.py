@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access import Access
 from app.areas import BATCH, CLASSIFY
 from app.errors import ServiceError
+from app.limits import SAYS_LIMITS
 from app.problems import refuse
 
 
@@ -47,7 +48,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *ticket.headers()]
+                # An error may say it too, as it was before images were given back.
+                others = (each for each in message.get("headers", ()) if each[0] not in SAYS_LIMITS)
+                message["headers"] = [*others, *ticket.headers()]
             await send(message)
 
         try:

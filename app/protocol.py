@@ -77,6 +77,8 @@ class Protocol(BoundedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
+        if self._has_enough:
+            return
         self._piece_bytes = len(data)
         if self.in_head:
             self._head_bytes += len(data)
@@ -92,8 +94,6 @@ class Protocol(BoundedProtocol):
 
     def _feed(self, data: bytes) -> None:
         """Have the parser read, past offers of an upgrade."""
-        if self._has_enough:
-            return
         for _ in range(MOST_OFFERS):
             try:
                 self.parser.feed_data(data)

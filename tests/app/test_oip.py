@@ -23,6 +23,7 @@ from app.model_folder import ModelFolder
 from app.oip.inferring import most_json
 from app.settings import Settings
 from app.starting import Start
+from tests.app.callers import bearer, entry
 from tests.galaxies import jpeg, png
 from tests.hostile.peers import Answer, peer
 from tests.servers import Held, Threaded, threaded, wait_for
@@ -452,6 +453,20 @@ def test_a_key_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
         assert post(service, request_of(), {"Authorization": f"Bearer {KEY}"}).status_code == 200
         assert HTTP.get(f"{service.url}/v2/health/ready").status_code == 200
+
+
+def test_images_of_a_day_are_counted_once_or_not_at_all(model_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(entry("a", KEY, "images_per_day = 5"))
+    headers = bearer(KEY)
+    with threaded(settings(model_folder, api_keys_file=keys)) as service:
+        for count, status, left in ((3, 200, 2), (3, 429, 2), (1, 200, 1), (1, 200, 0), (1, 429, 0)):
+            answer = post(service, {"inputs": [in_base64(*[IMAGE] * count)]}, headers)
+            assert answer.status_code == status
+            # Each header is there once.
+            assert answer.headers["ratelimit-policy"] == '"images";q=5;w=86400;qu="images"'
+            assert answer.headers["ratelimit"].startswith(f'"images";r={left};t=')
+            assert answer.headers["ratelimit"].count("images") == 1
 
 
 def test_answers_that_come_too_late(model_folder: Path) -> None:
