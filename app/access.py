@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Ticket:
-    """One request that was let in.
+    """One request that was let in; of one that wasn't, whose it was.
 
     Attributes
     ----------
@@ -157,6 +157,7 @@ class Access:
             return None
         key = self._keys.check(shown_key(scope))
         if needed not in key.scopes and not (needed == "metrics" and "admin" in key.scopes):
+            scope[TICKET] = Ticket(key.name, None, 0)
             has = ", ".join(sorted(key.scopes))
             msg = f"This key is for {has}, and this needs one for {needed} (scopes in the file of API keys)."
             raise ForbiddenError(msg, needed)
@@ -194,9 +195,10 @@ class Access:
         else:
             name, meter = key.name, self._meters.get(key.name)
             _log.debug("key of %s", name)
+        # Who is refused is known too, to the log.
+        ticket = scope[TICKET] = Ticket(name, meter, images)
         if meter is not None:
             meter.enter(images, least)
-        ticket = scope[TICKET] = Ticket(name, meter, images)
         return ticket
 
     def _meter_of(self, scope: Scope) -> Meter | None:

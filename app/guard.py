@@ -5,6 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access import Access
 from app.areas import BATCH, CLASSIFY
 from app.errors import ServiceError
+from app.limits import SAYS_LIMITS
 from app.problems import refuse
 
 
@@ -25,6 +26,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        if scope["type"] == "http" and scope["path"].endswith("\n"):
+            # A route matches past a line's end too: what is asked for here is to be what is served.
+            scope["path"] = scope["path"].rstrip("\n")
         needed = self._access.scope_for(scope) if scope["type"] == "http" else None
         if needed is None:
             await self._app(scope, receive, send)
@@ -44,7 +48,9 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *ticket.headers()]
+                # An error may say it too, as it was before images were given back.
+                others = (each for each in message.get("headers", ()) if each[0] not in SAYS_LIMITS)
+                message["headers"] = [*others, *ticket.headers()]
             await send(message)
 
         try:

@@ -17,6 +17,10 @@ DAY_SECONDS = 86_400
 
 Header = tuple[bytes, bytes]
 
+POLICY, LEFT = b"ratelimit-policy", b"ratelimit"
+SAYS_LIMITS = frozenset({POLICY, LEFT})
+"""Headers of answers."""
+
 _PAIR = 2
 
 
@@ -200,4 +204,4 @@ class Meter:
         if self._per_day is not None:
             seconds = DAY_SECONDS - self._wall_clock() % DAY_SECONDS
             left.append(b'"images";r=%d;t=%d' % (max(0, self._per_day - self._images), ceil(seconds)))
-        return [(b"ratelimit-policy", self._policy), (b"ratelimit", b", ".join(left))]
+        return [(POLICY, self._policy), (LEFT, b", ".join(left))]

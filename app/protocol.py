@@ -36,6 +36,10 @@ at once, those who were let in would get nothing, since all time would go into r
 MOST_OFFERS = 16
 """Offers of an upgrade that are declined in what is read at a time; each costs a copy of it."""
 
+MOST_WAITING = 32
+"""Requests that wait for those before them on one connection. Of tiny ones there are ten thousand in what is read at a
+time, and each takes far more here than on the wire."""
+
 _INVALID = HTTPStatus.BAD_REQUEST, "Invalid HTTP request received."
 _TOO_LONG = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too long."
 _OFFERS = frozenset({b"upgrade", b"http2-settings"})
@@ -50,6 +54,8 @@ class Protocol(BoundedProtocol):
     _trailer_bytes = 0
     _head_of_offer: bytes | None = None
     _feeding = False
+    # Whether more is sent than is answered: what comes from now on is not looked at.
+    _has_enough = False
     # Whether who connected is a proxy that says for whom.
     _proxied = False
     # A request that may come whole with the bytes that are being read.
@@ -71,6 +77,8 @@ class Protocol(BoundedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
+        if self._has_enough:
+            return
         self._piece_bytes = len(data)
         if self.in_head:
             self._head_bytes += len(data)
@@ -95,6 +103,8 @@ class Protocol(BoundedProtocol):
                     break
                 data = self._head_again() + data[offer.args[0] :]
             except httptools.HttpParserError:
+                if self._has_enough:
+                    return
                 break
             else:
                 return
@@ -133,6 +143,11 @@ class Protocol(BoundedProtocol):
             msg = "a head that is too long"
             raise ValueError(msg)
         self.in_head, self.head_since = False, None
+        if len(self.pipeline) >= MOST_WAITING:
+            # The last one that is answered says so, for the others to be sent again.
+            self._has_enough, self.cycle.keep_alive = True, False
+            msg = "too many requests that wait for others"
+            raise ValueError(msg)
         if self._proxied and self.bounds.proxies is not None and self.client is not None:
             self.scope["client"] = (self.bounds.proxies.client_of(self.client[0], self.headers), 0)
         if not self.url.startswith(b"/"):
@@ -175,7 +190,9 @@ class Protocol(BoundedProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        # While others wait, more of them are not to come.
+        if len(self.pipeline) <= 1:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
@@ -234,7 +251,7 @@ class Protocol(BoundedProtocol):
             self.loop.call_later(REFUSED_SECONDS, self._hear_again)
 
     def _hear_again(self) -> None:
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and not self.flow.read_paused:
             self.transport.resume_reading()
 
     def _log_access(self, cycle: RequestResponseCycle, status: int, request_id: bytes) -> None:

@@ -198,9 +198,13 @@ class BatchRequest(_Asked):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["items"]}, {"required": ["urls"]}]})
 
-    items: Annotated[tuple[BatchItem, ...], Field(description="The images", min_length=1, default_factory=tuple)]
+    # Of very many that are wrong the first is told: to tell of all would take seconds.
+    items: Annotated[
+        tuple[BatchItem, ...], Field(description="The images", min_length=1, fail_fast=True, default_factory=tuple)
+    ]
     urls: Annotated[
-        tuple[str, ...], Field(description="The images, by their URLs alone", min_length=1, default_factory=tuple)
+        tuple[str, ...],
+        Field(description="The images, by their URLs alone", min_length=1, fail_fast=True, default_factory=tuple),
     ]
 
     @model_validator(mode="after")

@@ -15,6 +15,9 @@ from galaxytree.schemas import BatchRequest
 ITEM_BYTES = 4096
 """What an item of a document takes, at most and on average."""
 
+ITEM_COLONS = 64
+"""How many colons: one for each name, and those of a URL. To tell of very many names that are wrong takes seconds."""
+
 _NAMED = 5
 
 
@@ -67,6 +70,9 @@ class Listed(Intake):
         arrived()
 
     def _parse(self, body: bytes) -> list[Item]:
+        if body.count(b":") > self._most * ITEM_COLONS:
+            msg = f"The JSON has more than {self._most * ITEM_COLONS} colons; send less at a time, or lines."
+            raise PayloadTooLargeError(msg)
         try:
             asked = BatchRequest.model_validate_json(body)
         except ValidationError as error:

@@ -72,11 +72,11 @@ async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[H
         body = await read_body(scope, receive, limits, visit.hold)
         asked, behind = parse(body, head, most_json(settings))
         outputs = outputs_of(asked, live.running.outputs)
-        views, bulk = service.views(asked.parameters.views), asked.parameters.bulk
+        views, bulk, asked_id = service.views(asked.parameters.views), asked.parameters.bulk, asked.id
         size, most = folder.card.framing.size, settings.queue_images // views
         images = images_of(asked.inputs[0], behind, size, settings.max_image_bytes, most)
         # They stand for the body from here on.
-        del body, behind
+        del body, behind, asked
         number = len(images.data)
         with _told(service.telemetry.numbers, number):
             visit.enter_as(number * views, bulk=bulk)
@@ -86,8 +86,8 @@ async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[H
                     answered = await jobs.answers()
     said: list[dict[str, Any]] = [orjson.loads(one.body) for one in answered]
     beside = {"model_name": model, "model_version": said[0]["model"]["version"]}
-    if asked.id is not None:
-        beside["id"] = asked.id
+    if asked_id is not None:
+        beside["id"] = asked_id
     headers, content = write(beside, [_tensor(name, said, binary=binary) for name, binary in outputs])
     return [*headers, (b"server-timing", _timing(answered))], content
 

@@ -12,6 +12,9 @@ MOST_ID = 256
 MOST_AXES = 8
 """Of a tensor."""
 
+MOST_OUTPUTS = 64
+"""That are asked for. Of what should be short only the first that is wrong is told: to tell of many takes seconds."""
+
 _Flag = Annotated[bool, Field(strict=True)]
 
 
@@ -120,7 +123,7 @@ class InferInput(_Asked):
 
     name: str
     datatype: str
-    shape: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(max_length=MOST_AXES)]
+    shape: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(max_length=MOST_AXES, fail_fast=True)]
     parameters: InputParameters = InputParameters()
     data: Annotated[
         list[Any],
@@ -140,8 +143,11 @@ class InferRequest(_Asked):
 
     id: Annotated[str, Field(max_length=MOST_ID, description="Comes back with the answer")] = None  # type: ignore[assignment]  # as above
     parameters: RequestParameters = RequestParameters()
-    inputs: Annotated[tuple[InferInput, ...], Field(min_length=1, max_length=1)]
-    outputs: Annotated[tuple[AskedOutput, ...], Field(description="Not given, or none: all that the model gives")] = ()
+    inputs: Annotated[tuple[InferInput, ...], Field(min_length=1, max_length=1, fail_fast=True)]
+    outputs: Annotated[
+        tuple[AskedOutput, ...],
+        Field(max_length=MOST_OUTPUTS, fail_fast=True, description="Not given, or none: all that the model gives"),
+    ] = ()
 
 
 class GivenParameters(_Message):

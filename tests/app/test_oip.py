@@ -23,6 +23,7 @@ from app.model_folder import ModelFolder
 from app.oip.inferring import most_json
 from app.settings import Settings
 from app.starting import Start
+from tests.app.callers import bearer, entry
 from tests.galaxies import jpeg, png
 from tests.hostile.peers import Answer, peer
 from tests.scraping import Scrape
@@ -287,6 +288,16 @@ def test_json_that_takes_long_to_read_is_not_read(model_folder: Path, value: byt
         assert "400000 values" in said(post(service, body), 413, "payload_too_large")
 
 
+@pytest.mark.parametrize("field", ["inputs", "outputs", "shape"])
+@pytest.mark.parametrize("value", [b"0.5", b"{}"])
+def test_of_very_many_that_are_wrong_some_are_looked_at(one: Threaded, field: str, value: bytes) -> None:
+    whole = inputs_of(shape=0) if field == "shape" else request_of(**{field: 0})
+    many = b"[" + b",".join([value] * 20_000) + b"]"
+    body = whole.replace(b'"%b":0' % field.encode(), b'"%b":%b' % (field.encode(), many))
+    # Each that is told takes a while, in which everybody waits.
+    assert " more" not in said(post(one, body), 400, "invalid_request")
+
+
 def test_more_images_than_there_is_ever_room_for(one: Threaded) -> None:
     assert "at most 24" in said(post(one, *binary(elements(*[b""] * 25), shape=[25])), 413, "payload_too_large")
     for shape in ([2**62], [2**64 - 1, 1]):
@@ -455,6 +466,20 @@ def test_a_key_is_asked_for(model_folder: Path, tmp_path: Path) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
         assert post(service, request_of(), {"Authorization": f"Bearer {KEY}"}).status_code == 200
         assert HTTP.get(f"{service.url}/v2/health/ready").status_code == 200
+
+
+def test_images_of_a_day_are_counted_once_or_not_at_all(model_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(entry("a", KEY, "images_per_day = 5"))
+    headers = bearer(KEY)
+    with threaded(settings(model_folder, api_keys_file=keys)) as service:
+        for count, status, left in ((3, 200, 2), (3, 429, 2), (1, 200, 1), (1, 200, 0), (1, 429, 0)):
+            answer = post(service, {"inputs": [in_base64(*[IMAGE] * count)]}, headers)
+            assert answer.status_code == status
+            # Each header is there once.
+            assert answer.headers["ratelimit-policy"] == '"images";q=5;w=86400;qu="images"'
+            assert answer.headers["ratelimit"].startswith(f'"images";r={left};t=')
+            assert answer.headers["ratelimit"].count("images") == 1
 
 
 def test_answers_that_come_too_late(model_folder: Path) -> None:

@@ -15,6 +15,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from app.admission import Admission
+from app.protocol import MOST_WAITING
 from app.settings import Settings
 from tests.galaxies import draw_galaxy, encode, jpeg_of_bytes, png
 from tests.hostile.peers import Answer, Peer, peer
@@ -277,6 +278,20 @@ def test_who_sends_the_next_before_the_answer_is_answered_in_order(one: Threaded
     widths = [orjson.loads(answers[place].body)["image"]["width"] for place in (0, 2, 4, 6)]
     assert widths == [20, 21, 22, 23]
     assert orjson.loads(answers[3].body) == {"status": "live"}
+
+
+@pytest.mark.parametrize("first", ["live", "whole"])
+def test_of_very_many_that_are_sent_at_once_only_some_are_answered(one: Threaded, first: str) -> None:
+    live = b"GET /health/live HTTP/1.1\r\nHost: galaxytree\r\n\r\n"
+    begin, status = (live, 200) if first == "live" else (Case(422, body=b"no image").request(), 422)
+    with peer(one.port) as client:
+        client.say(begin + live * (MOST_WAITING + 3))
+        answers = client.answers(1 + MOST_WAITING)
+        # Who waits for the others sees that they are to be sent again.
+        assert client.is_closed()
+    assert [answer.status for answer in answers] == [status] + [200] * MOST_WAITING
+    assert [answer.headers.get("connection") for answer in answers] == [None] * MOST_WAITING + ["close"]
+    assert final(one.port, Case(200).request(), 1).status == 200
 
 
 @pytest.mark.parametrize("pieces", WAYS)

@@ -19,6 +19,7 @@ from app.telemetry.access_log import MOST_BEHIND_BYTES, AccessLog, line_of
 from app.telemetry.seen import Parent, Seen, Stages, parent_of, stages_of
 from app.telemetry.telemetry import Telemetry
 from tests.app.batches import LINES, lines
+from tests.app.callers import bearer, entry
 from tests.galaxies import jpeg
 from tests.hostile.peers import peer
 from tests.scraping import Scrape
@@ -117,6 +118,26 @@ def test_each_request_has_its_line(model_folder: Path, tmp_path: Path) -> None:
     assert (stranger["status"], stranger["code"], stranger["key"]) == (401, "unauthorized", None)
     assert (health["route"], health["key"]) == ("/health/live", None)
     assert "trace_id" not in health
+
+
+def test_of_who_is_refused_it_is_said_who_it_is(model_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(entry("survey", KEY, "images_per_day = 1"))
+    with serving(tmp_path / "log", model=str(model_folder), workers="1", api_keys_file=str(keys)) as process:
+        for path, content in (
+            ("/admin/reload", b""),
+            ("/classify", b"no image"),
+            ("/classify", b"no image"),
+            ("/classify", iter([b"no image"])),
+        ):
+            httpx.post(process.url + path, content=content, headers=bearer(KEY), timeout=30)
+        assert process.stop() == 0
+        told = [orjson.loads(line) for line in process.said.splitlines()]
+    assert [(line["status"], line["key"]) for line in told] == [
+        (403, "survey"),
+        (422, "survey"),
+        *[(429, "survey")] * 2,
+    ]
 
 
 def test_off_there_is_nothing(model_folder: Path, tmp_path: Path) -> None:
