@@ -58,6 +58,8 @@ class Protocol(BoundedProtocol):
     _has_enough = False
     # Whether who connected is a proxy that says for whom.
     _proxied = False
+    # The request that is being answered, behind which others may have come.
+    _served: RequestResponseCycle | None = None
     # A request that may come whole with the bytes that are being read.
     _held: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
@@ -72,6 +74,10 @@ class Protocol(BoundedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell those who asked to be told when the client goes."""
         super().connection_lost(exc)
+        # uvicorn tells the last one only.
+        if self._served is not None and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
         for act in tuple(self._watchers):
             act()
 
@@ -199,6 +205,7 @@ class Protocol(BoundedProtocol):
             self.watch_idle()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
         if self._feeding:
             self._held = (cycle, app)
         else:

@@ -1,6 +1,8 @@
 """A request that comes at once and one that comes in pieces are served in two ways, which are not to differ."""
 
+import gc
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -307,6 +309,19 @@ def test_who_hangs_up_frees_their_place_at_once(patient: Threaded, size: int, pi
         wait_for(lambda: patient.admission.images == 0, "its place to be free", 10)
         assert patient.admission.bytes == 0
     assert final(patient.port, Case(200).request(), pieces).status == 200
+
+
+def test_who_hangs_up_on_several_leaves_nothing_behind(patient: Threaded, caplog: pytest.LogCaptureFixture) -> None:
+    image = Case(200, body=jpeg_of_bytes(2_000)).request()
+    for _ in range(10):
+        with slow(patient), peer(patient.port) as client:
+            client.say(image * 4)
+            wait_for(lambda: patient.admission.images == 1, "the first to wait")
+        # They are answered one by one, and of the first answers the client's machine says that nobody is there.
+        wait_for(lambda: not patient.server.server_state.connections, "the connection to be closed", 10)
+    wait_for(lambda: not patient.server.server_state.tasks, "all tasks to end", 10)
+    gc.collect()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("pieces", [1, 9])
