@@ -3,6 +3,8 @@
 import logging.config
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -29,15 +31,31 @@ def serve(**given: Any) -> None:  # noqa: ANN401  (options of every type)
     """Serve a model over HTTP: galaxy images in, scores of the decision tree out."""
     settings = settings_from(Settings, given)
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
-    # Workers, which have no settings, log as the service does.
-    os.environ[f"{ENV_PREFIX}LOG_FORMAT"] = settings.log_format
     try:
         # First the address: a port that is taken is to be known before anything that costs time.
-        with heard_from_the_start(), listening(settings.host, settings.port) as sockets:
+        with (
+            heard_from_the_start(),
+            listening(settings.host, settings.port) as sockets,
+            _inherited(f"{ENV_PREFIX}LOG_FORMAT", settings.log_format),
+        ):
             _serve(settings, sockets)
     except StartRefusedError as error:
         raise _RefusedError(str(error)) from error
     end_without_stragglers()
+
+
+@contextmanager
+def _inherited(variable: str, value: str) -> Iterator[None]:
+    """Have workers, which have no settings, find one in their environment, so that they log as the service does."""
+    before = os.environ.get(variable)
+    os.environ[variable] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
 
 
 def _serve(settings: Settings, sockets: list[socket.socket]) -> None:

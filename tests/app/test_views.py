@@ -144,7 +144,7 @@ def settings(folder: Path, **fields: object) -> Settings:
 
 def test_the_views_of_an_image_are_one_run(rich_model: Path) -> None:
     with (
-        threaded(settings(rich_model, max_batch=9, queue_images=33), Held()) as one,
+        threaded(settings(rich_model, max_batch=9, queue_images=33, ready_share=1), Held()) as one,
         ThreadPoolExecutor(8) as crowd,
     ):
         one.model.gate.clear()
