@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Many tests wait more than they compute, so that two at a time take half as long, on two cores or more.
-PYTEST_PROCESSES ?= 2
+# Many tests wait more than they compute, so that three at a time are no more than two cores can do.
+PYTEST_PROCESSES ?= 3
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
