@@ -4,10 +4,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from benchmarks.machine import Machine
-from benchmarks.provenance import Measured
+from benchmarks.runs import MARKS, Run
 
 FOLDER = "page"
 ROUNDS, DROPS = 20, 5
@@ -20,7 +17,7 @@ _ASKED = {
 }
 
 
-class PageResults(BaseModel):
+class PageResults(Run):
     """Everything that a run measured.
 
     Attributes
@@ -29,43 +26,26 @@ class PageResults(BaseModel):
         Milliseconds; see `benchmarks.browser.measure.measure`.
     busy
         The part of all cores that others used just before.
-    whole
-        Whether this is what is to be published: nothing shortened.
     """
 
-    command: str
-    finished: str
-    machine: Machine
-    commit: str
-    model: Measured
     images: str
     browser: str
     busy: float
     paints: list[float]
     first: list[float]
     others: list[float]
-    whole: bool
 
 
 def publish(results: PageResults, folder: Path) -> Path:
     """Write figures and table; return where the table is."""
-    stem = folder / FOLDER / results.machine.name
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    stem.with_suffix(".json").write_text(results.model_dump_json(indent=1) + "\n", "utf-8")
-    page = stem.with_suffix(".md")
-    page.write_text("\n".join(_page(results)) + "\n", "utf-8")
-    return page
+    return results.write(folder / FOLDER, list(_page(results)))
 
 
 def _page(results: PageResults) -> Iterator[str]:
     yield f"# The page in a browser: {results.machine.name}"
     yield ""
-    if not results.whole:
-        yield "**A shortened run: not to be published.**"
-        yield ""
-    yield f"- **Made by** `{results.command}`, {results.finished}."
-    yield f"- **Measured**: commit {results.commit}; {results.model.name} {results.model.version}, int8."
-    yield f"- **Machine**: {results.machine.processor}, {results.machine.cores} cores, {results.machine.kernel}."
+    yield from results.about()
+    yield "- **Network**: int8."
     yield f"- **Browser**: Chromium {results.browser}, no window, 1280 x 900 px, on the same cores as the service."
     yield f"- **Busy with other things** just before: {100 * results.busy:.0f} % of all cores."
     yield f"- **Images**: {results.images}."
@@ -78,5 +58,5 @@ def _page(results: PageResults) -> Iterator[str]:
     yield "|---|--:|--:|--:|---|"
     for name, asked in _ASKED.items():
         times: list[float] = getattr(results, name)
-        met = "met" if max(times) <= MOST_MS[name] else "**not met**"
+        met = MARKS[max(times) <= MOST_MS[name]]
         yield f"| {asked} | {len(times)} | {statistics.median(times):.0f} ms | {max(times):.0f} ms | {met} |"

@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import Field
 
-from benchmarks.machine import Machine
 from benchmarks.points import down
-from benchmarks.provenance import Measured
+from benchmarks.runs import MARKS, Run
 from benchmarks.survey.measure import FETCH_TIMEOUT_SECONDS, Disturbed, Steady
 
 SURVEYS = "surveys"
@@ -18,50 +17,25 @@ IN_FLIGHT_ROWS = 32 * 256
 """Rows of the chunks that a client has in flight at most, unless it is told otherwise: so many where images stall, of
 which 1,024 are unanswered."""
 
-_MARKS = {True: "met", False: "**not met**"}
 
+class SurveyResults(Run):
+    """Everything that a run measured."""
 
-class SurveyResults(BaseModel):
-    """Everything that a run measured.
-
-    Attributes
-    ----------
-    whole
-        Whether this is what is to be published: nothing left out, nothing shortened, the end reached.
-    """
-
-    command: str
-    finished: str
-    machine: Machine
-    commit: str
-    model: Measured
     images: str
-    steady: list[Steady] = []
-    disturbed: list[Disturbed] = []
-    whole: bool = False
+    steady: list[Steady] = Field(default_factory=list)
+    disturbed: list[Disturbed] = Field(default_factory=list)
 
 
 def publish(results: SurveyResults, folder: Path) -> Path:
     """Write figures and page; return where the page is."""
     # Apart from the results of loads, which are of another form.
-    stem = folder / SURVEYS / results.machine.name
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    stem.with_suffix(".json").write_text(results.model_dump_json(indent=1) + "\n", "utf-8")
-    page = stem.with_suffix(".md")
-    page.write_text("\n".join(_page(results)) + "\n", "utf-8")
-    return page
+    return results.write(folder / SURVEYS, list(_page(results)))
 
 
 def _page(results: SurveyResults) -> Iterator[str]:
     yield f"# Surveys: {results.machine.name}"
     yield ""
-    if not results.whole:
-        yield "**A part of a run, or a shortened one: not to be published.**"
-        yield ""
-    sums = ", ".join(f"{precision} sha256 {each}" for precision, each in results.model.sha256.items())
-    yield f"- **Made by** `{results.command}`, {results.finished}."
-    yield f"- **Measured**: commit {results.commit}; {results.model.name} {results.model.version}, {sums}."
-    yield f"- **Machine**: {results.machine.processor}, {results.machine.cores} cores, {results.machine.kernel}."
+    yield from results.about()
     yield f"- **Images**: {results.images}."
     yield (
         "- **How**: service, host of images and client share the cores of this machine. The rate of a survey is that "
@@ -77,7 +51,7 @@ def _page(results: SurveyResults) -> Iterator[str]:
 
 
 def _row(precision: str, asked: str, reached: str, *, met: bool) -> str:
-    return f"| {precision} | {asked} | {reached} | {_MARKS[met]} |"
+    return f"| {precision} | {asked} | {reached} | {MARKS[met]} |"
 
 
 def _steady(each: Steady) -> Iterator[str]:
