@@ -58,7 +58,7 @@ async def read_image(scope: Scope, receive: Receive, limits: BodyLimits, hold: C
     """
     multipart = is_form(scope)
     most = limits.image_bytes + (MULTIPART_OVERHEAD_BYTES if multipart else 0)
-    if int(_header(scope, b"content-length") or 0) > most:
+    if int(header_of(scope, b"content-length") or 0) > most:
         raise image_too_large(limits.image_bytes)
     try:
         async with asyncio.timeout(limits.seconds), aclosing(_bounded(receive, most, limits, hold)) as stream:
@@ -70,12 +70,13 @@ async def read_image(scope: Scope, receive: Receive, limits: BodyLimits, hold: C
 
 def is_form(scope: Scope) -> bool:
     """Whether a request's body is ``multipart/form-data``."""
-    kind = _header(scope, b"content-type")
+    kind = header_of(scope, b"content-type")
     # Most bodies are plain, and the parser is slow.
     return kind[:9].lower() == b"multipart" and parse_options_header(kind)[0] == b"multipart/form-data"
 
 
-def _header(scope: Scope, name: bytes) -> bytes:
+def header_of(scope: Scope, name: bytes) -> bytes:
+    """Return a request's header; nothing if it has none."""
     return next((value for each, value in scope["headers"] if each == name), b"")
 
 

@@ -73,7 +73,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(metrics.router)
     app.include_router(oip.router)
     app.include_router(oip.inferring)
-    oip.name_models(app, service.roster)
+    oip.name_versions(app, service.roster)
     if service.settings.page:
         app.include_router(page.router_of(read_page()))
 

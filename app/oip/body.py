@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
+from app.bodies import header_of
 from app.errors import BodyTimeoutError, InvalidRequestError, PayloadTooLargeError, UnsupportedMediaTypeError
 
 PIECE_BYTES = 256 * 1024
@@ -82,11 +83,6 @@ async def read_body(scope: Scope, receive: Receive, limits: Limits, hold: Callab
         msg = "The body is not what its Content-Encoding says, or is damaged."
         raise InvalidRequestError(msg) from error
     return b"".join(pieces)
-
-
-def header_of(scope: Scope, name: bytes) -> bytes:
-    """Return a request's header; nothing if it has none."""
-    return next((value for each, value in scope["headers"] if each == name), b"")
 
 
 async def _stream(receive: Receive, limits: Limits) -> AsyncGenerator[bytes, None]:

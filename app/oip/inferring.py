@@ -63,7 +63,7 @@ def _most(settings: Settings) -> int:
 async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[Headers, bytes]:
     """Return the headers and the body of an answer; ServiceError if there is none."""
     model, version = scope["path_params"]["model"], scope["path_params"].get("version")
-    folder = named(service, model, version)
+    named(service, model, version)
     live, settings = service.live(model), service.settings
     head = head_bytes(scope)
     # Another model may take its place while the body is on its way.
@@ -73,7 +73,7 @@ async def _inferred(service: Service, scope: Scope, receive: Receive) -> tuple[H
         asked, behind = parse(body, head, most_json(settings))
         outputs = outputs_of(asked, live.running.outputs)
         views, bulk, asked_id = service.views(asked.parameters.views), asked.parameters.bulk, asked.id
-        size, most = folder.card.framing.size, settings.queue_images // views
+        size, most = live.folder.card.framing.size, settings.queue_images // views
         images = images_of(asked.inputs[0], behind, size, settings.max_image_bytes, most)
         # They stand for the body from here on.
         del body, behind, asked

@@ -146,21 +146,17 @@ async def infer_version(model: Model, version: Version, _body: InferRequest) -> 
     """Say what the volunteers would say of some galaxies, by a version of a model."""
 
 
-def name_models(app: FastAPI, roster: Roster) -> None:
-    """Have an application describe which models there are, and in which versions."""
+def name_versions(app: FastAPI, roster: Roster) -> None:
+    """Have an application describe in which versions there are models; their names it describes for all routes."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         said = plain()
-        known = {
-            "model": roster.names,
-            "version": list(dict.fromkeys(each.card.version for each in roster.folders.values())),
-        }
-        for path, operations in said["paths"].items():
-            if path.startswith(_MODEL):
-                for parameter in (one for each in operations.values() for one in each["parameters"]):
-                    if parameter["name"] in known:
-                        parameter["schema"]["enum"] = known[parameter["name"]]
+        versions = list(dict.fromkeys(each.card.version for each in roster.folders.values()))
+        for operation in (each for path in said["paths"].values() for each in path.values()):
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "version":
+                    parameter["schema"]["enum"] = versions
         return said
 
     app.openapi = openapi  # type: ignore[method-assign]
