@@ -1,6 +1,7 @@
 """What goes wrong is said in words that a student understands, with what to do; and a second try works."""
 
 import hashlib
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -138,7 +139,9 @@ def test_no_problem_that_the_service_names_is_without_words(watched: Watched) ->
     assert [code for code, what in known if what == "That did not work."] == []
 
 
-def test_a_service_with_keys_asks_for_one(browser: Browser, model_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def asking(browser: Browser, model_folder: Path, tmp_path: Path) -> Iterator[Page]:
+    """Open the page of a service with keys, and ask for an example."""
     keys = tmp_path / "keys.toml"
     keys.write_text(f'[[keys]]\nname = "a student"\nsha256 = "{hashlib.sha256(KEY.encode()).hexdigest()}"\n')
     with serving(tmp_path / "log", model=str(model_folder), api_keys_file=str(keys)) as process:
@@ -146,32 +149,28 @@ def test_a_service_with_keys_asks_for_one(browser: Browser, model_folder: Path, 
         watched.expect_status(401)
         page = watched.open()
         page.locator("#examples button").first.click()
-        dialog = page.locator("dialog#key")
-        expect(dialog).to_be_visible()
-        assert_accessible(page)
-        for tried in ("open", KEY):
-            dialog.locator("#key-field").fill(tried)
-            page.keyboard.press("Enter")
-            if tried == KEY:
-                wait_for_answer(page)
-            else:
-                expect(dialog.locator("#key-refused")).to_be_visible()
-        expect(dialog).to_be_hidden()
-        # It is asked for once.
-        open_example(page, "smooth")
-        expect(dialog).to_be_hidden()
+        yield page
         watched.close()
 
 
-def test_who_has_no_key_gives_up(browser: Browser, model_folder: Path, tmp_path: Path) -> None:
-    keys = tmp_path / "keys.toml"
-    keys.write_text(f'[[keys]]\nname = "a student"\nsha256 = "{hashlib.sha256(KEY.encode()).hexdigest()}"\n')
-    with serving(tmp_path / "log", model=str(model_folder), api_keys_file=str(keys)) as process:
-        watched = Watched(browser, process.url)
-        watched.expect_status(401)
-        page = watched.open()
-        page.locator("#examples button").first.click()
-        expect(page.locator("dialog#key")).to_be_visible()
-        page.keyboard.press("Escape")
-        assert_said(page, "asks for a key")
-        watched.close()
+def test_a_service_with_keys_asks_for_one(asking: Page) -> None:
+    dialog = asking.locator("dialog#key")
+    expect(dialog).to_be_visible()
+    assert_accessible(asking)
+    for tried in ("open", KEY):
+        dialog.locator("#key-field").fill(tried)
+        asking.keyboard.press("Enter")
+        if tried == KEY:
+            wait_for_answer(asking)
+        else:
+            expect(dialog.locator("#key-refused")).to_be_visible()
+    expect(dialog).to_be_hidden()
+    # It is asked for once.
+    open_example(asking, "smooth")
+    expect(dialog).to_be_hidden()
+
+
+def test_who_has_no_key_gives_up(asking: Page) -> None:
+    expect(asking.locator("dialog#key")).to_be_visible()
+    asking.keyboard.press("Escape")
+    assert_said(asking, "asks for a key")
