@@ -74,7 +74,11 @@ def score(engine: Engine, entries: Sequence[Entry], *, alone: bool = False) -> l
         if entry.image is not None:
             # Looked at once: another thread may cancel it meanwhile.
             (gone if entry.cancelled else here).append(entry)
-    return drop(gone) + (_run(engine, here, alone=alone) if here else [])
+    if not here:
+        return drop(gone)
+    before = engine.without_memory
+    first, *others = _run(engine, here, alone=alone)
+    return [*drop(gone), first._replace(without_memory=engine.without_memory - before), *others]
 
 
 def drop(entries: Iterable[Entry]) -> list[Frame]:
@@ -90,7 +94,7 @@ def _run(engine: Engine, entries: Sequence[Entry], *, alone: bool) -> list[Frame
     except UnusableScoresError as error:
         if len(entries) == 1:
             return _failures(entries, error)
-        return [frame for entry in entries for frame in score(engine, [entry])]
+        return [frame for entry in entries for frame in _run_if_wanted(engine, entry)]
     except Exception as error:  # noqa: BLE001 (whatever a run fails with, it fails its own entries and no others)
         for entry in entries:
             entry.run_failed = True
@@ -109,6 +113,10 @@ def _run(engine: Engine, entries: Sequence[Entry], *, alone: bool) -> list[Frame
         )
         for entry, views, body in zip(entries, sizes, bodies, strict=True)
     ]
+
+
+def _run_if_wanted(engine: Engine, entry: Entry) -> list[Frame]:
+    return drop([entry]) if entry.cancelled else _run(engine, [entry], alone=False)
 
 
 def _failures(entries: Sequence[Entry], error: Exception) -> list[Frame]:

@@ -34,6 +34,11 @@ class Engine:
         self._wording = Wording(model.tree, name)
         self._explainer = model.explainer
 
+    @property
+    def without_memory(self) -> int:
+        """How many runs there was no memory for until now."""
+        return self._splitting.without_memory
+
     def read(self, job: Job) -> FramedImage:
         """Decode one image and frame its views, unless its pixels came framed.
 

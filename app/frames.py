@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from app.jobs import Job
 from galaxytree.views import Views
@@ -62,6 +62,8 @@ class Frame(NamedTuple):
         See `Answered`.
     run_views
         Of the first answer of a run: how many views it had; 0 of the others.
+    without_memory
+        Of the first frame after runs for which there was no memory: how many there were.
     body
     """
 
@@ -74,6 +76,7 @@ class Frame(NamedTuple):
     decode_seconds: float = 0.0
     infer_seconds: float = 0.0
     run_views: int = 0
+    without_memory: int = 0
     body: bytes = b""
 
     def encode(self) -> bytes:
@@ -94,7 +97,7 @@ def job_of(frame: Frame) -> Job:
     return Job(frame.body, frame.views, full=frame.full, explain=explain, framed=frame.kind is Kind.PIXELS)
 
 
-_HEADER = struct.Struct("<BQB?h?ffHI")
+_HEADER = struct.Struct("<BQB?h?ffHHI")
 
 
 class FrameReader:
@@ -108,13 +111,11 @@ class FrameReader:
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _HEADER.size:
-            kind, number, views, full, explain, alone, decode, infer, run, length = _HEADER.unpack_from(
-                self._buffer, at
-            )
+            kind, *fields, length = _HEADER.unpack_from(self._buffer, at)
             start = at + _HEADER.size
             if len(self._buffer) < start + length:
                 break
             at = start + length
             body = bytes(memoryview(self._buffer)[start:at])
-            yield Frame(Kind(kind), number, cast("Views", views), full, explain, alone, decode, infer, run, body)
+            yield Frame._make((Kind(kind), *fields, body))
         del self._buffer[:at]

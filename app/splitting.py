@@ -42,10 +42,13 @@ class Splitting:
     ----------
     most
         Views in a run, at most; None as long as none was too large.
+    without_memory
+        Runs for which there was no memory until now.
     """
 
     def __init__(self) -> None:
         self.most: int | None = None
+        self.without_memory = 0
         self._fitted = 0
 
     def predict(self, run: Run, pixels: NDArray[np.uint8]) -> Predictions:
@@ -71,7 +74,10 @@ class Splitting:
         try:
             found = run(pixels)
         except Exception as error:  # ONNX Runtime's errors have no class in common but this one
-            if views == 1 or not is_out_of_memory(error):
+            if not is_out_of_memory(error):
+                raise
+            self.without_memory += 1
+            if views == 1:
                 raise
             self._too_large(views, error)
         else:

@@ -170,6 +170,7 @@ class WorkerLink(asyncio.Protocol):
         """Hear what it says."""
         now = self._clock()
         for frame in self._reader.feed(data):
+            self._owner.numbers.without_memory += frame.without_memory
             if frame.kind in _OF_A_RUN:
                 self._scored, self.proved = now, True
             if (entry := self._take(frame.number)) is not None:

@@ -125,6 +125,7 @@ class ServiceCollector(Collector):
         wanted = sum(each if live.running.provider == CPU else 1 for live in lives) if lives else each
         yield _gauge(m.WORKERS_WANTED, [((), wanted)])
         yield _counter(m.RESTARTS, [((), self._service.telemetry.numbers.restarts)])
+        yield _counter(m.WITHOUT_MEMORY, [((), self._service.telemetry.numbers.without_memory)])
         # Known from the beginning, as above.
         reloads = {REPLACED: 0, UNCHANGED: 0, ReloadRefusedError.code: 0, **self._service.telemetry.numbers.reloads}
         yield _counter(m.RELOADS, (((outcome,), count) for outcome, count in reloads.items()))

@@ -117,6 +117,12 @@ MALFORMED = Metric("malformed_requests", "counter", (), "Connections that were c
 WORKERS = Metric("workers", "gauge", (), "Workers that run")
 WORKERS_WANTED = Metric("workers_wanted", "gauge", (), "Workers that are to run")
 RESTARTS = Metric("worker_restarts", "counter", (), "Workers that died or hung, and were replaced")
+WITHOUT_MEMORY = Metric(
+    "runs_without_memory",
+    "counter",
+    (),
+    "Runs of the network for which there was no memory; such a run is made again in halves, down to a single image",
+)
 RELOADS = Metric(
     "reloads",
     "counter",

@@ -88,6 +88,8 @@ class Numbers:
         By kind of host and what became of it.
     fetch_seconds
         By kind of host.
+    without_memory
+        How many runs there was no memory for, so that they were made again in halves.
     restarts
         How many workers died or hung, and were replaced.
     reloads
@@ -108,6 +110,7 @@ class Numbers:
         self.runs = Spread(RUN_BOUNDS)
         self.fetches: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.fetch_seconds: dict[str, Spread] = {}
+        self.without_memory = 0
         self.restarts = 0
         self.reloads: defaultdict[str, int] = defaultdict(int)
 

@@ -20,6 +20,7 @@ FRAMES = st.builds(
     SECONDS,
     SECONDS,
     st.integers(0, 2**16 - 1),
+    st.integers(0, 2**16 - 1),
     st.binary(max_size=300),
 )
 

@@ -4,8 +4,10 @@ No GPU is needed: a model that has no room for more than so many views says so i
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import httpx
 import numpy as np
 import orjson
 import pytest
@@ -17,13 +19,16 @@ from app.frames import Kind
 from app.model import Model
 from app.model_folder import ModelFolder
 from app.providers import CPU, CUDA
+from app.settings import Settings
 from app.splitting import Splitting, is_out_of_memory
 from app.starting import Start
 from app.worker import Load
 from galaxytree.evidence import EVIDENCE
 from galaxytree.predictions import Predictions
 from tests.app.workers import at_work, job, start_in
-from tests.servers import HeldModel
+from tests.galaxies import jpeg
+from tests.scraping import Scrape
+from tests.servers import HeldModel, threaded
 from tests.tiny_model import write_model
 
 ARENA = (
@@ -81,6 +86,7 @@ def test_a_run_is_halved_until_it_fits_and_the_next_are_smaller_from_the_beginni
     assert splitting.predict(run, views(16)).scores[:, 0].tolist() == rows(16)
     assert run.tried[:4] == [16, 8, 4, 2]
     assert splitting.most == 2
+    assert splitting.without_memory == sum(size > run.room for size in run.tried)
     run.tried.clear()
     assert splitting.predict(run, views(7)).scores[:, 0].tolist() == rows(7)
     assert run.tried == [2, 2, 2, 1]
@@ -106,6 +112,7 @@ def test_one_view_for_which_there_is_no_room_fails_as_any_run_does() -> None:
     with pytest.raises(RuntimeError, match="Failed to allocate"):
         splitting.predict(run, views(4))
     assert run.tried == [4, 2, 1]
+    assert splitting.without_memory == 3
 
 
 def test_what_is_not_about_memory_is_not_tried_again() -> None:
@@ -168,6 +175,7 @@ def test_a_device_without_memory_answers_everyone_and_goes_on(
             boss.say(*(job(first + each, 8) for each in range(4)))
             answers = boss.hear(4)
             assert [frame.kind for frame in answers] == [Kind.ANSWER] * 4
+            assert sum(frame.without_memory for frame in answers) == sum(size < 0 for size in model.batches)
             for frame in answers:
                 said, whole = orjson.loads(frame.body), orjson.loads(alone.body)
                 assert said["scores"] == pytest.approx(whole["scores"], abs=1e-6)
@@ -193,3 +201,18 @@ def test_a_core_without_memory_does_so_too(model_folder: Path) -> None:
         models[0].room = 1
         boss.say(job(1, 8))
         assert [frame.kind for frame in boss.hear(1)] == [Kind.ANSWER]
+
+
+def test_who_looks_after_the_service_sees_how_often(model_folder: Path, small: tuple[Load, list[SmallModel]]) -> None:
+    load, models = small
+    with threaded(Settings(model=model_folder, device="cpu", workers=1, drain_seconds=0), load) as service:
+        name = "galaxytree_runs_without_memory_total"
+        assert (name, frozenset[tuple[str, str]]()) in Scrape.at(service.url).samples
+        models[0].room = 2
+        ask = partial(httpx.post, f"{service.url}/classify?views=8", content=jpeg(size=64))
+        assert ask().status_code == 200
+        # Of eight views, and twice of four.
+        assert Scrape.at(service.url).value(name) == 3
+        models[0].room = 0
+        assert ask().json()["code"] == "internal_error"
+        assert Scrape.at(service.url).value(name) == 5
