@@ -12,10 +12,18 @@ from app.request_id import RequestId
 from app.security_headers import SecurityHeaders
 from app.service import Service
 
-SENT = ("Authorization", "Content-Type", "X-Request-ID", "traceparent")
+SENT = ("Authorization", "Content-Type", "X-Request-ID", "traceparent", "Inference-Header-Content-Length")
 """Headers that a page of another origin may send."""
 
-SHOWN = ("RateLimit", "RateLimit-Policy", "Retry-After", "Server-Timing", "X-Galaxytree-Network", "X-Request-ID")
+SHOWN = (
+    "Inference-Header-Content-Length",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "Server-Timing",
+    "X-Galaxytree-Network",
+    "X-Request-ID",
+)
 """Headers that it gets to see."""
 
 
