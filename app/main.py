@@ -13,12 +13,12 @@ from app.errors import WrongHostError
 from app.page_files import read_page
 from app.problems import documented, handle_errors
 from app.processes import STARTER
-from app.routes import admin, batch, classify, cutout, decision_tree, health, metrics, model, oip, page
+from app.routes import admin, batch, classify, cutout, decision_tree, docs, health, metrics, model, oip, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
 from app.telemetry.collector import registry_of
-from app.telemetry.routes import plain_paths
+from app.telemetry.routes import Routes
 from app.telemetry.watching import Watcher
 from app.worker_link import Starter
 
@@ -53,6 +53,8 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
         version=version("galaxytree"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
         # A redirect would name the host that the client claimed, and would have the body sent twice.
         redirect_slashes=False,
         middleware=around(service),
@@ -74,6 +76,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(oip.router)
     app.include_router(oip.inferring)
     oip.name_versions(app, service.roster)
+    docs.route_docs(app)
     if service.settings.page:
         app.include_router(page.router_of(read_page()))
 
@@ -83,7 +86,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
 def front_of(app: FastAPI) -> Shortcut:
     """Return what a server is to run: an application that `create_app` made, with the shortcut in front of it."""
     service: Service = app.state.service
-    watcher = Watcher(service, plain_paths(app.routes))
+    watcher = Watcher(service, Routes(app.routes))
     endpoint = watcher.watch(wrapped(partial(serve, service), service))
     whole, takes_whole = watcher.whole(partial(serve_whole, service)), partial(served_whole, service)
     return Shortcut(watcher.watch(app), "POST", classify.PATH, endpoint, whole, takes_whole, watcher.malformed)

@@ -57,15 +57,15 @@ def read_page(folder: Path = FOLDER) -> Mapping[str, PageFile]:
     OSError
         If there is no page, or a file can't be read.
     """
-    found = {INDEX: _read(folder / INDEX)}
+    found = {INDEX: as_file(INDEX, (folder / INDEX).read_bytes())}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         linked = any((folder / each).is_symlink() for each in (name, *name.parents[:-1]))
         if path.suffix in _TYPES and path.is_file() and not linked:
-            found[name.as_posix()] = _read(path)
+            found[name.as_posix()] = as_file(path.name, path.read_bytes())
     return found
 
 
-def _read(path: Path) -> PageFile:
-    data = path.read_bytes()
-    return PageFile(data, _TYPES[path.suffix], f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+def as_file(name: str, data: bytes) -> PageFile:
+    """Return a file of these bytes; the end of its name says of which kind it is."""
+    return PageFile(data, _TYPES[Path(name).suffix], f'"{hashlib.sha256(data).hexdigest()[:32]}"')

@@ -14,10 +14,6 @@ HEADERS = (
 LINES = b"".join(b"%b: %b\r\n" % header for header in HEADERS)
 """The same, as they travel."""
 
-_DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
-_POLICY_OF_DOCUMENTATION = (b"content-security-policy", b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'")
-"""Its pages load what shows them from a public host, and have scripts in them."""
-
 
 class SecurityHeaders:
     """Middleware: gives each answer the headers that it has not."""
@@ -30,11 +26,10 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        first = [_POLICY_OF_DOCUMENTATION] if scope["path"] in _DOCUMENTATION else []
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), *first]
+                headers = list(message.get("headers", ()))
                 has = {name.lower() for name, _ in headers}
                 message["headers"] = [*headers, *(each for each in HEADERS if each[0] not in has)]
             await send(message)

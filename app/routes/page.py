@@ -18,7 +18,6 @@ CONTENT_SECURITY_POLICY = (
 _HEADERS = {
     # It is asked each time whether a file is still the same, so that nobody sees the old page with a new service.
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -41,25 +40,40 @@ def router_of(files: Mapping[str, PageFile]) -> APIRouter:
 
     @router.api_route("/", methods=["GET", "HEAD"])
     async def index(request: Request) -> Response:
-        return _answer(request, files[INDEX])
+        return answer(request, files[INDEX])
 
     @router.api_route(PATH + "/{name:path}", methods=["GET", "HEAD"])
     async def file(request: Request, name: str) -> Response:
         # The page has one address.
-        return _answer(request, None if name == INDEX else files.get(name))
+        return answer(request, None if name == INDEX else files.get(name))
 
     @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
     async def icon(request: Request) -> Response:
         # Browsers ask for it on their own account, wherever they are.
-        return _answer(request, files.get(ICON))
+        return answer(request, files.get(ICON))
 
     return router
 
 
-def _answer(request: Request, file: PageFile | None) -> Response:
+def answer(request: Request, file: PageFile | None, policy: str = CONTENT_SECURITY_POLICY) -> Response:
+    """Answer with a file, or that the browser has it already.
+
+    Parameters
+    ----------
+    request
+    file
+        None: there is none.
+    policy
+        What it may load, as a page.
+
+    Raises
+    ------
+    HTTPException
+        404, if there is no file.
+    """
     if file is None:
         raise HTTPException(404)
-    headers = {**_HEADERS, "ETag": file.etag}
+    headers = {**_HEADERS, "Content-Security-Policy": policy, "ETag": file.etag}
     if _is_known(request.headers.get("If-None-Match", ""), file.etag):
         return Response(status_code=304, headers=headers)
     # As a header, since Starlette would add its own words to a media type.

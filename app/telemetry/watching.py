@@ -22,7 +22,7 @@ from app.service import Service
 from app.shortcut import ServesWhole
 from app.telemetry.codes import FIRST_ERROR, code_of, plain_code
 from app.telemetry.numbers import CUT_OFF, GONE, Answer
-from app.telemetry.routes import method_of, route_of
+from app.telemetry.routes import Routes, method_of
 from app.telemetry.seen import ITEMS, Seen, parent_of, stages_of
 
 _TIMING = b"server-timing"
@@ -37,16 +37,16 @@ class Watcher:
     ----------
     service
         Whose they are.
-    plain
-        The paths of its routes that have no parameters.
+    routes
+        Those that it has.
     """
 
-    def __init__(self, service: Service, plain: frozenset[str]) -> None:
+    def __init__(self, service: Service, routes: Routes) -> None:
         self._lifecycle = service.lifecycle
         self._telemetry = service.telemetry
         self._numbers = service.telemetry.numbers
         self._views = service.settings.views
-        self._plain = plain
+        self._routes = routes
 
     def whole(self, serve: ServesWhole) -> ServesWhole:
         """Return the same, watched, for requests to `app.routes.classify.PATH` that have come whole."""
@@ -112,7 +112,7 @@ class Watcher:
 
     def _note(self, scope: Scope, exchange: "_Exchange") -> None:
         seconds = perf_counter() - exchange.began
-        answer = (route_of(scope, self._plain), method_of(scope), exchange.status, exchange.code())
+        answer = (self._routes.of(scope), method_of(scope), exchange.status, exchange.code())
         self._numbers.answered(answer, seconds)
         if self._lifecycle.state is State.DRAINING:
             self._numbers.drained += 1

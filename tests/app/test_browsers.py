@@ -1,5 +1,6 @@
 """What browsers are told: headers on every answer, whose pages may call, and by which names the service goes."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.servers import Process, Threaded, serving, threaded
 
 ORIGIN = "https://galaxies.example"
 IMAGE = jpeg(size=64)
+INFER, INFER_HEAD = "/v2/models/tiny/infer", "inference-header-content-length"
 
 
 def whole(port: int, *headers: str, path: str = "/classify", host: str = "galaxytree", body: bytes = IMAGE) -> Peer:
@@ -63,10 +65,12 @@ def test_what_is_no_http_too(service: Process) -> None:
     assert "server" not in answer.headers
 
 
-def test_the_pages_of_the_documentation_may_load_what_shows_them(http: httpx.Client) -> None:
-    policy = http.get("/docs").headers["Content-Security-Policy"]
-    assert "default-src" not in policy
-    assert "frame-ancestors 'none'" in policy
+def test_the_page_of_the_documentation_may_load_what_shows_it_and_nothing_from_elsewhere(http: httpx.Client) -> None:
+    (policy,) = http.get("/docs").headers.get_list("Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert (rules["default-src"], rules["frame-ancestors"], rules["connect-src"]) == ("'none'", "'none'", "'self'")
+    assert not re.search(r"https?:|\*|unsafe-eval", policy)
+    assert "unsafe-inline" not in rules["script-src"]
 
 
 def test_no_other_page_may_call_unless_that_is_set(http: httpx.Client) -> None:
@@ -90,9 +94,9 @@ def test_a_page_may_ask_before_it_sends(shared: Process) -> None:
     asks = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization,content-type",
     }
-    for path in ("/classify", "/classify/batch"):
+    for path, more in (("/classify", ""), ("/classify/batch", ""), (INFER, f",{INFER_HEAD}")):
+        asks["Access-Control-Request-Headers"] = f"authorization,content-type{more}"
         answer = httpx.options(shared.url + path, headers=asks)
         assert answer.status_code == 200
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -130,7 +134,8 @@ def test_a_page_gets_to_see_every_answer(
         found, said = slow.status_code, {name.lower(): value for name, value in slow.headers.items()}
     assert found == status
     assert said["access-control-allow-origin"] == ORIGIN
-    assert "Server-Timing" in said["access-control-expose-headers"]
+    for name in ("Server-Timing", "Inference-Header-Content-Length"):
+        assert name in said["access-control-expose-headers"]
     assert "origin" in said["vary"].lower()
 
 

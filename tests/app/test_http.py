@@ -1,5 +1,6 @@
 """What every answer has in common: problems, ids, headers; and the calls that take no image."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,8 +53,19 @@ def test_a_slash_too_many_leads_nowhere(http: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_the_docs_are_fastapis_own(http: httpx.Client) -> None:
-    assert "swagger-ui" in http.get("/docs").text
+def test_the_docs_come_from_the_service_itself(http: httpx.Client) -> None:
+    page = http.get("/docs")
+    named = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    assert named == ["docs/swagger-ui.css", "favicon.ico", "docs/swagger-ui-bundle.js"]
+    for name in named:
+        assert http.get(f"/{name}").is_success
+        assert http.head(f"/{name}").is_success
+    again = http.get(
+        "/docs/swagger-ui.css", headers={"If-None-Match": http.head("/docs/swagger-ui.css").headers["ETag"]}
+    )
+    assert again.status_code == 304
+    for nothing in ("/redoc", "/docs/oauth2-redirect", "/docs/nothing.js", "/docs/"):
+        assert http.get(nothing).status_code == 404
 
 
 def test_a_page_that_does_not_exist(http: httpx.Client) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from app.disconnects import EXTENSION
@@ -11,7 +12,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.telemetry.codes import code_of
 from app.telemetry.numbers import Numbers
-from app.telemetry.routes import plain_paths
+from app.telemetry.routes import OTHER, Routes
 from app.telemetry.watching import Watcher
 
 HEAD = {"type": "http.response.start", "status": 200, "headers": []}
@@ -29,8 +30,12 @@ async def unheard(_message: Message) -> None:
 
 @pytest.fixture
 def watcher(model_folder: Path) -> Watcher:
-    app = create_app(Settings(model=model_folder, device="cpu", access_log="off"))
-    return Watcher(app.state.service, plain_paths(app.routes))
+    app = application(model_folder)
+    return Watcher(app.state.service, Routes(app.routes))
+
+
+def application(model_folder: Path) -> FastAPI:
+    return create_app(Settings(model=model_folder, device="cpu", access_log="off"))
 
 
 def numbers_of(watcher: Watcher) -> Numbers:
@@ -117,3 +122,19 @@ def test_what_is_no_request_is_left_alone(watcher: Watcher) -> None:
 )
 def test_codes(status: int, body: bytes, code: str) -> None:
     assert code_of(status, body) == code
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/model", "/model"),
+        ("/v2/models/any/infer", "/v2/models/{model}/infer"),
+        ("/v2/models/any/versions/1/infer", "/v2/models/{model}/versions/{version}/infer"),
+        ("/page/any.js", "/page/{name:path}"),
+        ("/v2/models/any/nothing/infer", OTHER),
+        ("/v2/models//infer", OTHER),
+        ("/model/", OTHER),
+    ],
+)
+def test_the_route_of_who_was_sent_away_before_one_was_looked_for(model_folder: Path, path: str, route: str) -> None:
+    assert Routes(application(model_folder).routes).of(scope_of(path)) == route
