@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Many tests wait more than they compute, so that three at a time are no more than two cores can do.
 PYTEST_PROCESSES ?= 3
+# PyTorch would have each of them compute on all cores, and spin while it waits for one.
+ONE_THREAD := OMP_NUM_THREADS=1
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -22,7 +24,7 @@ test: $(VENV)/.dev ## Install what the checks need, and run every one
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	$(ONE_THREAD) $(BIN)/coverage run -m pytest -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
