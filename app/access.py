@@ -2,13 +2,16 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Self
 
 from starlette.types import Scope
 
 from app.areas import scope_for
-from app.errors import ForbiddenError
+from app.errors import ForbiddenError, ServiceError
 from app.keys import ApiKey, ApiKeys, shown_key
 from app.limits import Header, Limits, Meter
 from app.settings import Settings
@@ -99,6 +102,7 @@ class Access:
         self._public_metrics = public_metrics
         self._meters: dict[str, Meter] = {}
         self._by_address: OrderedDict[str, Meter] = OrderedDict()
+        self._long: set[_Long] = set()
         if keys is not None:
             self.renew(keys)
 
@@ -135,6 +139,39 @@ class Access:
                 meter.limit(limits)
             meters[key.name] = meter
         self._keys, self._meters = keys, meters
+        for one in tuple(self._long):
+            try:
+                self.check(one.scope, one.needed)
+            except ServiceError as error:
+                one.act(error)
+
+    @contextmanager
+    def calling_when_refused(
+        self, scope: Scope, needed: KeyScope, act: Callable[[ServiceError], object]
+    ) -> Iterator[None]:
+        """Call a function if the key of a request is taken back before the ``with`` block ends.
+
+        That is for what could go on for hours: whoever has got hold of a key could keep it busy for ever.
+
+        Parameters
+        ----------
+        scope, needed
+            See `check`.
+        act
+            Is told what a request with that key would be told now, in the event loop.
+
+        Raises
+        ------
+        UnauthorizedError, ForbiddenError
+            If that has happened already.
+        """
+        self.check(scope, needed)
+        one = _Long(scope, needed, act)
+        self._long.add(one)
+        try:
+            yield
+        finally:
+            self._long.discard(one)
 
     def scope_for(self, scope: Scope) -> KeyScope | None:
         """Return what a request needs a key for; None if anyone may make it."""
@@ -217,6 +254,15 @@ class Access:
         else:
             known.move_to_end(who)
         return meter
+
+
+@dataclass(frozen=True, eq=False)
+class _Long:
+    """A request that may go on for long."""
+
+    scope: Scope
+    needed: KeyScope
+    act: Callable[[ServiceError], object]
 
 
 def _network_of(address: str) -> str:

@@ -99,7 +99,12 @@ class _Exchange:
         watchers.add(self._work.gone)
         try:
             service = self._service
-            with self._live.in_use(), service.admission.batch(), service.lifecycle.calling_at_end(self._finish):
+            with (
+                self._live.in_use(),
+                service.admission.batch(),
+                service.lifecycle.calling_at_end(self._finish),
+                service.access.calling_when_refused(self._scope, "batch", self._work.stop),
+            ):
                 self._work.start(self._receive)
                 await (self._answer_in_lines() if self._in_lines else self._answer_at_once())
         finally:
