@@ -29,6 +29,8 @@ class FakeEngine:
     def __init__(self) -> None:
         self.runs: list[int] = []
         self.error: Exception | None = None
+        self.without_memory = 0
+        self.halved: list[int] = []
 
     def read(self, job: Job) -> FramedImage:
         if job.data == b"bad":
@@ -42,6 +44,7 @@ class FakeEngine:
     def answer(self, jobs: Sequence[Job], images: Sequence[FramedImage], *, alone: bool = False) -> list[bytes]:
         assert not alone or len(jobs) == 1
         self.runs.append(sum(len(image.pixels) for image in images))
+        self.without_memory += self.halved.pop(0) if self.halved else 0
         if self.error is not None:
             raise self.error
         if any(job.data == b"odd" for job in jobs):
@@ -101,6 +104,17 @@ def test_a_run_that_fails_fails_each_of_its_images_and_is_told_at_length_once(fa
     assert [b"Traceback" in frame.body for frame in told] == [True, False, False]
     assert all(frame.body.startswith(b"a run of 3 images failed: RuntimeError: out of luck") for frame in told)
     assert fake.runs == [3]
+
+
+def test_runs_without_memory_are_told_of_once_whatever_becomes_of_them(fake: FakeEngine) -> None:
+    fake.halved = [2]
+    assert [frame.without_memory for frame in through(fake, entries_of(b"bad", b"a", b"b"))] == [0, 2, 0]
+    assert [frame.without_memory for frame in through(fake, entries_of(b"a"))] == [0]
+    # Of three, the last of which fails in the end, once it is by itself.
+    fake.halved = [1, 0, 0, 4]
+    assert sum(frame.without_memory for frame in through(fake, entries_of(b"a", b"b", b"odd"))) == 5
+    fake.halved, fake.error = [3], RuntimeError("out of luck")
+    assert [frame.without_memory for frame in through(fake, entries_of(b"a", b"b"))] == [3, 0]
 
 
 def test_who_has_gone_costs_no_run(fake: FakeEngine) -> None:
