@@ -9,6 +9,7 @@ PUBLIC = HEALTH | {
     "/",
     "/favicon.ico",
     "/docs",
+    "/docs/start.js",
     "/docs/swagger-ui-bundle.js",
     "/docs/swagger-ui.css",
     "/openapi.json",

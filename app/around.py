@@ -12,7 +12,14 @@ from app.request_id import RequestId
 from app.security_headers import SecurityHeaders
 from app.service import Service
 
-SENT = ("Authorization", "Content-Type", "X-Request-ID", "traceparent", "Inference-Header-Content-Length")
+SENT = (
+    "Authorization",
+    "Content-Encoding",
+    "Content-Type",
+    "Inference-Header-Content-Length",
+    "X-Request-ID",
+    "traceparent",
+)
 """Headers that a page of another origin may send."""
 
 SHOWN = (

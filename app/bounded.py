@@ -21,6 +21,9 @@ from app.settings import Settings
 _GIVEN_UP_PART = 16
 """Of connections that wait for nothing but their client, the oldest one in so many is given up at a time."""
 
+_MOST_KEPT = 64 * 1024
+"""So many bytes of an answer are kept before they are written."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +76,7 @@ class Cork:
         self._loop = loop
         self._closing = closing
         self._pieces: list[bytes] = []
+        self._kept = 0
         # Asked for each answer.
         self.is_closing = transport.is_closing
 
@@ -84,11 +88,15 @@ class Cork:
         if not self._pieces:
             self._loop.call_soon(self.flush)
         self._pieces.append(data)
+        self._kept += len(data)
+        # Or whoever sends much would not hear in time that the client is behind.
+        if self._kept >= _MOST_KEPT:
+            self.flush()
 
     def flush(self) -> None:
         """Send what is kept."""
         if self._pieces:
-            pieces, self._pieces = self._pieces, []
+            pieces, self._pieces, self._kept = self._pieces, [], 0
             self._transport.write(b"".join(pieces))
 
     def close(self) -> None:

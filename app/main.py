@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(oip.router)
     app.include_router(oip.inferring)
     oip.name_versions(app, service.roster)
-    docs.route_docs(app)
+    app.include_router(docs.router_of(docs.read_docs()))
     if service.settings.page:
         app.include_router(page.router_of(read_page()))
 

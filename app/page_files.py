@@ -1,4 +1,4 @@
-"""The files of the page that ``GET /`` shows, read once as the service starts: nothing else can be asked for."""
+"""Files that browsers may ask for, read once as the service starts: nothing else can be asked for."""
 
 import hashlib
 from collections.abc import Mapping

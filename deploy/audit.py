@@ -13,6 +13,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from deploy.bundled import add_to
 from deploy.licences import ROOT, is_accepted, licence_of
 
 FOLDER = ROOT / "build" / "audit"
@@ -47,6 +48,8 @@ def write_materials(environment: Path, file: Path) -> int:
         *("cyclonedx-py", "environment", "--pyproject", str(ROOT / "pyproject.toml")),
         *("--validate", "--output-reproducible", "--output-file", str(file), str(python)),
     )
+    add_to(file)
+    _program("python", "-c", _VALIDATE, str(file))
     return len(json.loads(file.read_bytes())["components"])
 
 
@@ -92,6 +95,15 @@ def refused_licences(environment: Path) -> list[str]:
     print(f"licences: {len(licences)} packages under {len(set(licences.values()))} licences")
     return [f"{name}: {licence!r} is not accepted" for name, licence in licences.items() if not is_accepted(licence)]
 
+
+# By what wrote it, which only this program's own environment has.
+_VALIDATE = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1], encoding="utf-8").read())
+sys.exit(wrong and f"{sys.argv[1]} is not as CycloneDX has it: {wrong}")
+"""
 
 _PINNED = ("--constraint", str(ROOT / "constraints.txt"))
 

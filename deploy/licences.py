@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.bundled import BUNDLED
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 EXTRAS = ("", "cpu", "cuda", "tracing", "survey", "ray", "train")
@@ -208,6 +210,15 @@ def page(packages: list[Package]) -> str:
             "| package | version | licence | comes with |",
             "|---|---|---|---|",
             *(f"| {each.name} | {each.version} | `{each.licence}` | {', '.join(each.extras)} |" for each in packages),
+            "",
+            "Some bring along what is no package of Python's:",
+            "",
+            "| what | version | licence | within | what for |",
+            "|---|---|---|---|---|",
+            *(
+                f"| {each.name} | {each.version} | `{each.licence}` | {each.package} | {each.used} |"
+                for each in BUNDLED
+            ),
             "",
         ]
     )

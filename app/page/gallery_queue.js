@@ -98,8 +98,12 @@ export class ScoringQueue {
 		this.#running += 1;
 		try {
 			const picture = await read(entry.file);
-			entry.classification = await this.#score(picture, AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
-			this.#done(entry, null);
+			// A pause may have begun meanwhile.
+			if (this.pause) this.#putBack(entry);
+			else {
+				entry.classification = await this.#score(picture, AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]));
+				this.#done(entry, null);
+			}
 		} catch (problem) {
 			if (signal.aborted) this.#putBack(entry);
 			else this.#judge(entry, problem);

@@ -4,57 +4,65 @@ What FastAPI itself has for it loads scripts of a public host into a page of thi
 host can't be reached, as from many a GPU host. Here all of it comes from the service.
 """
 
-import base64
-import hashlib
-import re
-from collections.abc import Awaitable, Callable
-from importlib.resources import files
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
+import fastapi_offline
+from fastapi import APIRouter, Request, Response
 
 from app.page_files import PageFile, as_file
 from app.routes.page import answer
 
 PATH = "/docs"
-FILES = ("swagger-ui-bundle.js", "swagger-ui.css")
 
-_SCRIPT = re.compile(r"<script>(.*)</script>", re.DOTALL)
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Nothing from other hosts; Swagger UI writes styles into its elements."""
+
+_OWN = Path(__file__).parents[1] / "docs_page"
+_SWAGGER_UI = Path(fastapi_offline.__file__).parent / "static"
+_FILES = {
+    PATH: _OWN / "index.html",
+    f"{PATH}/start.js": _OWN / "start.js",
+    f"{PATH}/swagger-ui-bundle.js": _SWAGGER_UI / "swagger-ui-bundle.js",
+    f"{PATH}/swagger-ui.css": _SWAGGER_UI / "swagger-ui.css",
+}
 
 
-def route_docs(app: FastAPI) -> None:
-    """Add the routes of the description to an application that has none of FastAPI's own for it."""
+def read_docs() -> Mapping[str, PageFile]:
+    """Read the page and what shows it.
+
+    Returns
+    -------
+    Mapping
+        By their paths.
+
+    Raises
+    ------
+    OSError
+        If a file can't be read.
+    """
+    return {path: as_file(file.name, file.read_bytes()) for path, file in _FILES.items()}
+
+
+def router_of(files: Mapping[str, PageFile]) -> APIRouter:
+    """Return the routes of the description.
+
+    Parameters
+    ----------
+    files
+        By their paths; see `read_docs`.
+    """
     router = APIRouter(include_in_schema=False)
-    html = str(_html(app.title).body, "utf-8")
-    (script,) = _SCRIPT.findall(html)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    folder = files("fastapi_offline") / "static"
-    found = {f"{PATH}/{name}": as_file(name, (folder / name).read_bytes()) for name in FILES}
-    for path, file in {PATH: as_file("docs.html", html.encode()), **found}.items():
-        router.add_api_route(path, _serving(file, policy), methods=["GET", "HEAD"])
-    app.include_router(router)
+    for path, file in files.items():
+        router.add_api_route(path, _serving(file), methods=["GET", "HEAD"])
+    return router
 
 
-def _html(title: str) -> Response:
-    # Addresses are relative, so that they are right below whatever path a proxy has the service.
-    js, css = (f"{PATH[1:]}/{name}" for name in FILES)
-    return get_swagger_ui_html(
-        openapi_url="openapi.json",
-        title=title,
-        swagger_js_url=js,
-        swagger_css_url=css,
-        swagger_favicon_url="favicon.ico",
-        # Otherwise a public host would be asked whether the description is valid.
-        swagger_ui_parameters={"validatorUrl": None},
-    )
-
-
-def _serving(file: PageFile, policy: str) -> Callable[[Request], Awaitable[Response]]:
+def _serving(file: PageFile) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
-        return answer(request, file, policy)
+        return answer(request, file, CONTENT_SECURITY_POLICY)
 
     return serve

@@ -1,13 +1,17 @@
 """``GET /``: the page on which people look at galaxies, and ``/page/…``: the files that it consists of."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
 
 from app.page_files import ICON, INDEX, PageFile
 
 PATH = "/page"
+
+PIECE_BYTES = 64 * 1024
+"""So many bytes of a file are given to the server at a time, which takes more only as they are sent."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -66,6 +70,11 @@ def answer(request: Request, file: PageFile | None, policy: str = CONTENT_SECURI
     policy
         What it may load, as a page.
 
+    Returns
+    -------
+    Response
+        200 with the file, or 304 without it.
+
     Raises
     ------
     HTTPException
@@ -77,7 +86,14 @@ def answer(request: Request, file: PageFile | None, policy: str = CONTENT_SECURI
     if _is_known(request.headers.get("If-None-Match", ""), file.etag):
         return Response(status_code=304, headers=headers)
     # As a header, since Starlette would add its own words to a media type.
-    return Response(file.data, headers={**headers, "Content-Type": file.media_type})
+    headers |= {"Content-Type": file.media_type, "Content-Length": str(len(file.data))}
+    return StreamingResponse(_pieces(file.data), headers=headers)
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    """Have no more of a large file wait for a client that doesn't read than a piece: who asks needs no key."""
+    for start in range(0, len(data), PIECE_BYTES):
+        yield data[start : start + PIECE_BYTES]
 
 
 def _is_known(known: str, etag: str) -> bool:

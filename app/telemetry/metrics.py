@@ -121,7 +121,7 @@ WITHOUT_MEMORY = Metric(
     "runs_without_memory",
     "counter",
     (),
-    "Runs of the network for which there was no memory; such a run is made again in halves, down to a single image",
+    "Runs of the network for which there was no memory; such a run is made again in halves, down to a single view",
 )
 RELOADS = Metric(
     "reloads",

@@ -89,7 +89,7 @@ class Numbers:
     fetch_seconds
         By kind of host.
     without_memory
-        How many runs there was no memory for, so that they were made again in halves.
+        How many runs there was no memory for; those of more than one view were made again in halves.
     restarts
         How many workers died or hung, and were replaced.
     reloads

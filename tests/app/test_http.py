@@ -56,7 +56,8 @@ def test_a_slash_too_many_leads_nowhere(http: httpx.Client) -> None:
 def test_the_docs_come_from_the_service_itself(http: httpx.Client) -> None:
     page = http.get("/docs")
     named = re.findall(r'(?:src|href)="([^"]*)"', page.text)
-    assert named == ["docs/swagger-ui.css", "favicon.ico", "docs/swagger-ui-bundle.js"]
+    files = ["docs/swagger-ui.css", "docs/swagger-ui-bundle.js", "docs/start.js"]
+    assert named == ["favicon.ico", *files, "openapi.json"]
     for name in named:
         assert http.get(f"/{name}").is_success
         assert http.head(f"/{name}").is_success

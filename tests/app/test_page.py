@@ -297,7 +297,7 @@ def test_the_document_leads_to_the_docs(http: httpx.Client) -> None:
 
 
 def test_the_docs_open_where_a_key_is_out_of_their_reach() -> None:
-    # Their script comes from another host, and a tab that is opened so has no storage of the page's.
+    # Their script is not written here, and a tab that is opened so has no storage of the page's.
     for_scripts = re.sub(r"<noscript>.*?</noscript>", "", text_of("index.html"))
     links = re.findall(r'<a [^>]*href="docs"[^>]*>', for_scripts)
     assert links

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.bounded import BoundedProtocol
+from app.routes.page import PIECE_BYTES
 from app.settings import Settings
 from tests.app.batches import Stream, lines
 from tests.galaxies import jpeg
@@ -199,6 +200,28 @@ def test_who_does_not_read_the_last_answer_either(service: Threaded) -> None:
                 with suppress(TimeoutError):
                     one.socket.send(request)
         assert time.monotonic() < ends, "it was not cut off"
+
+
+def test_of_a_large_file_that_nobody_reads_little_is_held(service: Threaded) -> None:
+    file = "/docs/swagger-ui-bundle.js"
+    size = int(httpx.head(service.url + file).headers["Content-Length"])
+    crowd = [Peer(service.port) for _ in range(CONNECTIONS - 1)]
+    for one in crowd:
+        one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        # What the system takes off the server's hands is less than all of them.
+        one.say(Peer.head("GET", file) * 8)
+
+    def held() -> list[int]:
+        connections = tuple(service.server.server_state.connections)
+        return [each.transport.get_write_buffer_size() for each in connections]  # type: ignore[union-attr]
+
+    wait_for(lambda: sum(size > 0 for size in held()) == len(crowd), "all to be waited for")
+    assert size > 8 * PIECE_BYTES
+    assert max(held()) <= 2 * PIECE_BYTES
+    # Each is cut off in its time.
+    wait_for(lambda: not service.server.server_state.connections, "all to be cut off")
+    for one in crowd:
+        one.vanish()
 
 
 def test_an_answer_that_nobody_reads_does_not_hold_up_a_close(service: Threaded) -> None:

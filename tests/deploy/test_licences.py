@@ -1,6 +1,8 @@
 """Under which licences the dependencies are, and what is known of them."""
 
+import json
 import re
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from deploy.audit import told
+from deploy.bundled import BUNDLED, Bundled, add_to
 from deploy.licences import ACCEPTED, EXTRAS, PAGE, Package, is_accepted, licence_of, page, requirements
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +27,25 @@ LISTED = [
 
 def test_the_page_is_what_would_be_written_of_what_it_lists() -> None:
     assert page(LISTED) == PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("one", BUNDLED, ids=lambda one: one.name)
+def test_what_packages_bring_along_is_named_with_its_version(one: Bundled) -> None:
+    folder = Path(str(distribution(one.package).locate_file("")))
+    assert one.says in (folder / one.file).read_text("utf-8")
+    assert one.version in one.says
+    assert is_accepted(one.licence)
+    assert one.component()["purl"] == f"pkg:npm/{one.name}@{one.version}"
+
+
+def test_a_bill_of_materials_has_them_too(tmp_path: Path) -> None:
+    bill = tmp_path / "bill.json"
+    bill.write_text(json.dumps({"components": [{"bom-ref": "zlib"}], "dependencies": [{"ref": "zlib"}]}))
+    add_to(bill)
+    said = json.loads(bill.read_text("utf-8"))
+    names = [each["bom-ref"] for each in said["components"]]
+    assert names == sorted(names) == [each["ref"] for each in said["dependencies"]]
+    assert len(names) == 1 + len(BUNDLED)
 
 
 def test_every_licence_on_the_page_is_accepted() -> None:

@@ -17,7 +17,9 @@ NOTE_CALLS = """() => {
     const call = { begun: performance.now() };
     if (String(url).includes("/classify")) globalThis.calls.push(call);
     const answer = await fetch(url, options);
-    return Object.assign(call, { heard: performance.now(), status: answer.status }) && answer;
+    // What it says is heard once all of it is there.
+    const whole = new Response(await answer.blob(), answer);
+    return Object.assign(call, { heard: performance.now(), status: answer.status }) && whole;
   };
 }"""
 """Milliseconds by the page's own clock."""

@@ -17,6 +17,7 @@ from app.telemetry.metrics import ALL, PROCESS
 from app.telemetry.numbers import Spread
 from galaxytree.card import ModelCard
 from tests.app.batches import Stream, lines
+from tests.app.callers import write_keys
 from tests.galaxies import jpeg, jpeg_of_bytes
 from tests.hostile.peers import Peer, peer
 from tests.image_host import ImageHost, image_host
@@ -188,6 +189,8 @@ def ask_oddly(one: Process, number: int) -> None:
     with httpx.Client(base_url=one.url, timeout=30, headers={"X-Request-ID": odd, "traceparent": odd}) as client:
         client.request(methods[number % len(methods)], f"/{odd}/x/{number}?{odd}=1")
         client.request(methods[number % len(methods)], f"/classify/{odd}")
+        client.request(methods[number % len(methods)], f"/v2/models/{odd}/infer", content=odd.encode())
+        client.request(methods[number % len(methods)], f"/page/{odd}/{odd}.js")
         client.request(methods[number % len(methods)], "/model", params={odd: odd})
         client.post(f"/classify?views={number}", content=b"x", headers={"Authorization": f"Bearer {odd}"})
         client.post(f"/classify?detail={odd}", files={"file": odd.encode()}, headers={"User-Agent": odd})
@@ -204,8 +207,59 @@ def test_however_oddly_one_asks_there_are_no_more_series(measured: Process) -> N
     after = Scrape.at(measured.url)
     assert set(after.samples) == set(before.samples)
     asked = sum(after.by("galaxytree_requests_total", "route").values())
-    assert asked >= sum(before.by("galaxytree_requests_total", "route").values()) + 7 * 130
+    assert asked >= sum(before.by("galaxytree_requests_total", "route").values()) + 9 * 130
     assert "odd-" not in httpx.get(f"{measured.url}/metrics").text
+
+
+def test_what_several_processes_did_is_counted_once_and_outlives_them(model_folder: Path, tmp_path: Path) -> None:
+    image, images = jpeg(size=64), 60
+
+    def send(process: Process) -> None:
+        with ThreadPoolExecutor(6) as crowd, httpx.Client(base_url=process.url, timeout=60) as client:
+            sent = crowd.map(lambda _: client.post("/classify?views=8", content=image).status_code, range(images))
+            assert set(sent) == {200}
+
+    def told(process: Process) -> dict[str, float]:
+        now = Scrape.at(process.url)
+        stages = now.by("galaxytree_stage_duration_seconds_count", "stage")
+        assert len(set(stages.values())) == 1
+        return {
+            "images": now.value("galaxytree_images_total", way="single", outcome="scored"),
+            "stages": stages["infer",],
+            "views": now.value("galaxytree_run_images_sum"),
+            "workers": now.value("galaxytree_workers"),
+        }
+
+    with serving(tmp_path / "log", model=str(model_folder), workers="2") as process:
+        workers = children(process.popen.pid)
+        before = [processor_ticks(each) for each in workers]
+        send(process)
+        assert told(process) == {"images": images, "stages": images, "views": 8 * images, "workers": 2}
+        # Both had their part of it.
+        assert all(now > then for now, then in zip(map(processor_ticks, workers), before, strict=True))
+        for each in workers:
+            os.kill(each, signal.SIGKILL)
+        wait_for(lambda: Scrape.at(process.url).value("galaxytree_worker_restarts_total") == 2, "their end to be seen")
+        send(process)
+        wait_for(lambda: told(process)["workers"] == 2, "others in their place")
+        assert told(process) == {"images": 2 * images, "stages": 2 * images, "views": 16 * images, "workers": 2}
+
+
+def processor_ticks(pid: int) -> int:
+    """Return for how long a process has computed."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_who_is_sent_away_is_counted_at_the_route(model_folder: Path, tmp_path: Path) -> None:
+    keys = str(write_keys(tmp_path, survey="open"))
+    with serving(tmp_path / "log", model=str(model_folder), api_keys_file=keys, public_metrics="1") as process:
+        for number in range(3):
+            answer = httpx.post(f"{process.url}/v2/models/odd-{number}/infer", content=b"{}")
+            assert answer.status_code == 401
+        answered = Scrape.at(process.url).by("galaxytree_requests_total", "route", "code")
+        assert answered["/v2/models/{model}/infer", "unauthorized"] == 3
+        assert not [route for route, _ in answered if "odd-" in route]
 
 
 def test_a_worker_that_dies_is_counted(model_folder: Path, tmp_path: Path) -> None:
