@@ -66,7 +66,8 @@ def test_variants_fit_the_schemas_as_kubectl_puts_them_together(variant: str) ->
     (container,) = documents["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == {"cpu": "galaxytree:cpu", "gpu": "galaxytree:cuda"}[variant]
     assert container["securityContext"] == CONTAINER["securityContext"]
-    assert container["env"] == container_of(variant)["env"]
+    env = CONTAINER["env"] + container_of(variant)["env"]
+    assert sorted(container["env"], key=str) == sorted(env, key=str)
 
 
 def test_there_is_a_file_for_each_and_the_base_names_it() -> None:
@@ -109,6 +110,15 @@ def test_probes_ask_what_they_are_for() -> None:
     assert asked == {"startup": "/health/ready", "liveness": "/health/live", "readiness": "/health/ready"}
     (port,) = CONTAINER["ports"]
     assert port == {"name": "http", "containerPort": Settings.model_fields["port"].default}
+
+
+def test_full_pods_stay_in_the_service_to_say_429() -> None:
+    # What 1 means is held in tests/app/test_drain.py.
+    assert {"name": "GALAXYTREE_READY_SHARE", "value": "1"} in CONTAINER["env"]
+    assert "ready_share" in Settings.model_fields
+    assert not any(
+        each["name"] == "GALAXYTREE_READY_SHARE" for variant in VARIANTS for each in container_of(variant)["env"]
+    )
 
 
 def test_pods_are_given_the_time_that_their_end_may_take() -> None:
