@@ -116,6 +116,7 @@ def test_full_pods_stay_in_the_service_to_say_429() -> None:
     # What 1 means is held in tests/app/test_drain.py.
     assert {"name": "GALAXYTREE_READY_SHARE", "value": "1"} in CONTAINER["env"]
     assert "ready_share" in Settings.model_fields
+    assert CONTAINER["readinessProbe"]["failureThreshold"] > 1
     assert not any(
         each["name"] == "GALAXYTREE_READY_SHARE" for variant in VARIANTS for each in container_of(variant)["env"]
     )
