@@ -195,8 +195,13 @@ class Service:
             raise self.not_ready(self.lifecycle.state)
         for live in self.roster.live:
             self.check_workers(live)
-        if self.admission.full(self.settings.views) or self.admission.high(self.settings.ready_share):
+        if self._nearly_full():
             raise self.not_ready(FULL)
+
+    def _nearly_full(self) -> bool:
+        # With 1 never: where all are full at once, who is sent away by each of them is told nothing, instead of 429.
+        share = self.settings.ready_share
+        return share < 1 and (self.admission.full(self.settings.views) or self.admission.high(share))
 
     async def start(self) -> None:
         """Start the workers in the background."""

@@ -160,7 +160,8 @@ class Settings(BaseSettings):
         Field(
             title="High-water mark",
             description="Part of queue_images and of queue_bytes above which /health/ready says 503, so that others "
-            "get what comes; requests are taken all the same until the whole is full",
+            "get what comes; requests are taken all the same until the whole is full. With 1 it never says so for "
+            "a full queue: where all instances fill at once, a balancer would have nobody left to ask",
             gt=0,
             le=1,
         ),

@@ -83,7 +83,7 @@ QUEUE_AGE = Metric(
     "queue_age_seconds",
     "gauge",
     (),
-    "For how long the image has waited for its answer that has waited the longest; 0 if none waits. What to scale by",
+    "For how long the image has waited for its answer that has waited the longest; 0 if none waits",
 )
 QUEUE_TURNS = Metric(
     "queue_waiting_items",

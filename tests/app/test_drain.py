@@ -113,6 +113,24 @@ def test_a_service_that_is_nearly_full_is_not_ready_and_takes_images_all_the_sam
         assert httpx.get(f"{one.url}/health/ready").is_success
 
 
+def test_a_full_service_is_ready_where_that_is_what_was_asked_for_and_says_429(model_folder: Path) -> None:
+    limits = {"queue_images": 3, "ready_share": 1}
+    chosen = Settings.model_validate({"model": model_folder, "device": "cpu", "workers": 1, **limits})
+    with threaded(chosen, Held()) as one, ThreadPoolExecutor(3) as crowd:
+        one.model.gate.clear()
+        waiting = [crowd.submit(httpx.post, f"{one.url}/classify", content=jpeg(), timeout=60) for _ in range(3)]
+        wait_for(lambda: one.admission.images == 3, "the queue to be full")
+        refused = httpx.post(f"{one.url}/classify", content=jpeg())
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        for path in ("/health/ready", "/v2/health/ready"):
+            assert httpx.get(one.url + path).is_success
+        assert "galaxytree_ready 1.0" in httpx.get(f"{one.url}/metrics").text
+        one.model.gate.set()
+        assert [each.result().status_code for each in waiting] == [200] * 3
+        one.server.handle_exit(signal.SIGTERM, None)
+        assert httpx.get(f"{one.url}/health/ready").status_code == 503
+
+
 def test_bytes_count_for_the_mark_too() -> None:
     admission = Admission(10, 1000, 1)
     admission.take(count=900)

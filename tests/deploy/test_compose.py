@@ -1,5 +1,7 @@
 """docker-compose.yml: what it says, and that Docker's own program takes it."""
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,6 +40,72 @@ def test_docker_compose_accepts_it(profiles: tuple[str, ...]) -> None:
     shown = yaml.safe_load(done.stdout)["services"]
     assert set(shown) >= (set(SERVICES) if profiles else {"galaxytree"})
     assert shown["galaxytree"]["deploy"]["resources"]["reservations"]["devices"]
+
+
+def shown(tmp_path: Path, *words: str, said: str = "", **variables: str) -> dict[str, Any]:
+    """Return the services as Docker's own program reads them, where a shell and a file .env say something."""
+    (tmp_path / "docker-compose.yml").write_bytes((ROOT / "docker-compose.yml").read_bytes())
+    (tmp_path / ".env").write_text(said, "utf-8")
+    done = subprocess.run(
+        [*program(), *words, "config"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, env=os.environ | variables,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    services: dict[str, Any] = yaml.safe_load(done.stdout)["services"]
+    return services
+
+
+def test_a_setting_of_the_shell_or_of_the_file_reaches_the_container(tmp_path: Path) -> None:
+    said = "GALAXYTREE_VIEWS=8\nGALAXYTREE_LOG_FORMAT=json\n"
+    services = shown(tmp_path, *PROFILES, said=said, GALAXYTREE_REQUIRE_KEYS="1", GALAXYTREE_LOG_FORMAT="text")
+    for name, device in (("galaxytree", "cuda"), ("cpu", "cpu")):
+        assert {each: value for each, value in services[name]["environment"].items() if value is not None} == {
+            "GALAXYTREE_DEVICE": device,
+            "GALAXYTREE_REQUIRE_KEYS": "1",
+            "GALAXYTREE_VIEWS": "8",
+            "GALAXYTREE_LOG_FORMAT": "text",
+        }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_setting_is_passed_on_but_for_where_it_listens(name: str) -> None:
+    passed = SERVICES[name]["environment"]
+    settings = {f"GALAXYTREE_{each.upper()}" for each in Settings.model_fields}
+    assert set(passed) == settings - {"GALAXYTREE_HOST", "GALAXYTREE_PORT"}
+    # Taken from where it is called, and not set if it isn't set there.
+    assert {each for each, value in passed.items() if value is not None} == {"GALAXYTREE_DEVICE"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_logs_have_an_end(name: str) -> None:
+    assert SERVICES[name]["logging"]["driver"] == "json-file"
+    assert {"max-size", "max-file"} == set(SERVICES[name]["logging"]["options"])
+
+
+DOCUMENTED = sorted(
+    {
+        found.strip()
+        for path in ("docker-compose.yml", "docs/operations.md")
+        for found in re.findall(
+            r"docker compose((?: --?[a-z]+(?: [a-z]+)?)* up\b(?: [a-z-]+)*)", (ROOT / path).read_text("utf-8")
+        )
+    }
+)
+
+
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_a_command_that_is_documented_starts_one_service_only(command: str) -> None:
+    before, _, after = f"{command} ".partition("up ")
+    profiles = set(re.findall(r"--profile ([a-z]+)", before))
+    named = {word for word in after.split() if word in SERVICES}
+    started = named or {
+        name for name, service in SERVICES.items() if "profiles" not in service or profiles & set(service["profiles"])
+    }
+    assert len(started & set(OURS)) == 1
+
+
+def test_the_two_services_are_among_what_is_documented() -> None:
+    assert {"up", "up cpu"} <= set(DOCUMENTED)
 
 
 def test_one_service_reserves_a_gpu_and_one_has_a_profile_and_needs_none() -> None:

@@ -1,6 +1,7 @@
 """The files for Kubernetes: that they fit its schemas, each other, and the service."""
 
 import ipaddress
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -65,7 +66,8 @@ def test_variants_fit_the_schemas_as_kubectl_puts_them_together(variant: str) ->
     (container,) = documents["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == {"cpu": "galaxytree:cpu", "gpu": "galaxytree:cuda"}[variant]
     assert container["securityContext"] == CONTAINER["securityContext"]
-    assert container["env"] == container_of(variant)["env"]
+    env = CONTAINER["env"] + container_of(variant)["env"]
+    assert sorted(container["env"], key=str) == sorted(env, key=str)
 
 
 def test_there_is_a_file_for_each_and_the_base_names_it() -> None:
@@ -110,6 +112,16 @@ def test_probes_ask_what_they_are_for() -> None:
     assert port == {"name": "http", "containerPort": Settings.model_fields["port"].default}
 
 
+def test_full_pods_stay_in_the_service_to_say_429() -> None:
+    # What 1 means is held in tests/app/test_drain.py.
+    assert {"name": "GALAXYTREE_READY_SHARE", "value": "1"} in CONTAINER["env"]
+    assert "ready_share" in Settings.model_fields
+    assert CONTAINER["readinessProbe"]["failureThreshold"] > 1
+    assert not any(
+        each["name"] == "GALAXYTREE_READY_SHARE" for variant in VARIANTS for each in container_of(variant)["env"]
+    )
+
+
 def test_pods_are_given_the_time_that_their_end_may_take() -> None:
     settings = Settings.model_fields
     longest = sum(
@@ -135,10 +147,70 @@ def test_only_the_gpu_s_variant_asks_for_one() -> None:
     assert "nvidia.com/gpu" not in limits["cpu"]
 
 
-def test_it_grows_with_the_age_of_the_queue() -> None:
-    (metric,) = BASE["HorizontalPodAutoscaler"]["spec"]["metrics"]
-    assert metric["type"] == "Pods"
-    assert metric["pods"]["metric"]["name"] == "galaxytree_queue_age_seconds"
+METRICS = BASE["HorizontalPodAutoscaler"]["spec"]["metrics"]
+TARGETS = {each["pods"]["metric"]["name"]: each["pods"]["target"]["averageValue"] for each in METRICS}
+
+
+def adapter_rules() -> dict[str, str]:
+    """Return the queries of the rules for prometheus-adapter that the docs have, by the metric that each makes."""
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    (shown,) = re.findall(r"<!-- rules for prometheus-adapter -->\n```yaml\n(.*?)```", page, re.DOTALL)
+    found = {}
+    for rule in yaml.safe_load(shown)["rules"]:
+        series = rule["seriesQuery"].partition("{")[0]
+        query = rule["metricsQuery"].replace("<<.Series>>", series).replace("<<.GroupBy>>", "pod")
+        found[rule.get("name", {}).get("as", series)] = query.replace("<<.LabelMatchers>>", 'namespace="sky"')
+    return found
+
+
+def test_it_grows_with_the_age_of_the_queue_and_with_its_share_that_is_in_use() -> None:
+    assert {each["type"] for each in METRICS} == {"Pods"}
+    assert set(TARGETS) == {"galaxytree_queue_age_seconds", "galaxytree_queue_share"} == set(adapter_rules())
+
+
+def test_a_flood_of_a_fast_pod_reaches_a_target_and_its_rest_reaches_none(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not here: apt-get install prometheus")
+    limit = Settings.model_fields["queue_images"].default
+    series = {
+        # As many as there may be, of which a pod scores a thousand a second.
+        "flooded": {"queue_images": limit, "queue_images_limit": limit, "queue_age_seconds": limit / 1000},
+        # Thirty clients that wait for their answers, and one burst that is over soon.
+        "rests": {"queue_images": f"30x8 {limit} 30x21", "queue_images_limit": limit, "queue_age_seconds": 0.03},
+    }
+    told = [
+        {
+            "series": f'galaxytree_{name}{{namespace="sky", pod="{pod}"}}',
+            "values": value if isinstance(value, str) else f"{value}x30",
+        }
+        for pod, numbers in series.items()
+        for name, value in numbers.items()
+    ]
+    over = " or ".join(
+        f"{query} > {int(TARGETS[name].removesuffix('m')) / 1000}" for name, query in adapter_rules().items()
+    )
+    asked = [
+        {
+            "expr": f"count by (pod) ({over})",
+            "eval_time": f"{minute}m",
+            "exp_samples": [{"labels": '{pod="flooded"}', "value": 1}],
+        }
+        for minute in range(1, 8)
+    ]
+    test = {
+        "evaluation_interval": "15s",
+        "tests": [{"interval": "15s", "input_series": told, "promql_expr_test": asked}],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test), "utf-8")
+    done = subprocess.run(
+        [promtool, "test", "rules", str(tmp_path / "test.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_nothing_comes_in_beyond_the_port() -> None:

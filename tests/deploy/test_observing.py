@@ -91,6 +91,33 @@ def test_a_service_tells_every_name_in_the_table(model_folder: Path) -> None:
     assert {name for name in asked - told if not name.startswith("galaxytree_gpu_")} == {"up"}
 
 
+def test_what_every_process_tells_is_shown_of_the_service_alone_whatever_the_job_is_called(tmp_path: Path) -> None:
+    told = [
+        {"series": f'{name}{{job="pods", instance="{target}"}}', "values": "1+9x60"}
+        for target in ("ours", "theirs")
+        for name in (*PROCESS, *(["galaxytree_build_info"] if target == "ours" else []))
+    ]
+    shown = [
+        re.sub(r"\$__rate_interval", "5m", target["expr"]).replace("$instance", ".*")
+        for panel in panels()
+        for target in panel["targets"]
+        if "process_" in target["expr"]
+    ]
+    assert len(shown) > 3
+    asked = [
+        {
+            "expr": f"count by (job, instance) ({each})",
+            "eval_time": "30m",
+            "exp_samples": [{"labels": '{job="pods", instance="ours"}', "value": 1}],
+        }
+        for each in shown
+    ]
+    test = {"evaluation_interval": "1m", "tests": [{"interval": "1m", "input_series": told, "promql_expr_test": asked}]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test), "utf-8")
+    done = promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_dashboard_is_one() -> None:
     dashboard = json.loads(DASHBOARD.read_text("utf-8"))
     assert (dashboard["uid"], dashboard["title"]) == ("galaxytree", "galaxytree")
