@@ -140,6 +140,7 @@ class Server(uvicorn.Server):
         cutting = asyncio.get_running_loop().call_later(self._finish_seconds, self._cut_off)
         await super().shutdown(sockets)
         cutting.cancel()
+        self._lifecycle.tell_end()
 
     async def _let_in_the_last(self, sockets: list[socket.socket]) -> None:
         """Have nobody come to the door any more; who is there already is let in, and heard."""

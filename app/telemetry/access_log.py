@@ -151,6 +151,8 @@ def line_of(seen: Seen) -> bytes:
         said["views"], said["priority"] = seen.views, seen.priority
     if seen.scored is not None:
         said["scored"], said["failed"] = seen.scored, seen.failed
+    if seen.ended is not None:
+        said["ended"] = seen.ended
     if seen.parent is not None:
         said["trace_id"] = seen.parent.trace_id
     return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
