@@ -25,11 +25,14 @@ class Lifecycle:
         Where the service is between its start and its end.
     failure
         The sentence with which its start failed, if it did.
+    addresses
+        URLs at which it is reached.
     """
 
     def __init__(self) -> None:
         self.state = State.STARTING
         self.failure: str | None = None
+        self.addresses: tuple[str, ...] = ()
         self._ending = False
         self._to_end: set[Callable[[], object]] = set()
         self._broken_off: list[int] = []
