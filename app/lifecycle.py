@@ -25,13 +25,17 @@ class Lifecycle:
         Where the service is between its start and its end.
     failure
         The sentence with which its start failed, if it did.
+    addresses
+        URLs at which it is reached.
     """
 
     def __init__(self) -> None:
         self.state = State.STARTING
         self.failure: str | None = None
+        self.addresses: tuple[str, ...] = ()
         self._ending = False
         self._to_end: set[Callable[[], object]] = set()
+        self._broken_off: list[int] = []
 
     def ready(self) -> None:
         """Note that the model is loaded and warmed up."""
@@ -68,3 +72,13 @@ class Lifecycle:
         self._ending = True
         for act in tuple(self._to_end):
             act()
+
+    def broke_off(self, items: int) -> None:
+        """Note a batch that was not done in time, and of how many items it had results."""
+        self._broken_off.append(items)
+
+    def tell_end(self) -> None:
+        """Say in the log what was broken off, now that all is over."""
+        if self._broken_off:
+            batches, items = len(self._broken_off), sum(self._broken_off)
+            _log.warning("broke off %d batches that were not done in time, with %d items done", batches, items)

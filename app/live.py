@@ -51,9 +51,9 @@ class Live:
 
     @property
     def words(self) -> str:
-        """Which one it is, for the log."""
+        """Which one it is, and from which folder, for the log: two folders may hold models of the same version."""
         card, running = self.folder.card, self.running
-        return f"{card.name} {card.version} on {running.provider}, {running.precision}"
+        return f"{card.name} {card.version} on {running.provider}, {running.precision}, from {self.folder.path}"
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

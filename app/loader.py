@@ -57,7 +57,7 @@ class Loader:
         lives: list[Live] = []
         try:
             for name, folder in folders.items():
-                _log.info("%s: loading %s %s", name, folder.card.name, folder.card.version)
+                _log.info("%s: loading %s %s from %s", name, folder.card.name, folder.card.version, folder.path)
                 lives.append(await self._load(name, folder, instead_of(name)))
         except BaseException:
             await asyncio.gather(*(live.pool.close() for live in lives))
@@ -85,6 +85,9 @@ class Loader:
         except BaseException:
             await pool.close()
             raise
+        if instead_of is not None:
+            # The worker was told where to run; why it is there was found when the first one started.
+            running = replace(running, why=instead_of.running.why)
         live = Live(name, folder, pool, running)
         _log.info("%s: %s runs: %s", name, running.provider, running.why)
         _log.info("%s: %s: %s", name, running.precision, running.why_precision)

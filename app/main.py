@@ -13,7 +13,7 @@ from app.errors import WrongHostError
 from app.page_files import read_page
 from app.problems import documented, handle_errors
 from app.processes import STARTER
-from app.routes import admin, batch, classify, cutout, decision_tree, docs, health, metrics, model, oip, page
+from app.routes import admin, batch, classify, cutout, decision_tree, docs, health, keyed, metrics, model, oip, page
 from app.service import Service
 from app.settings import Settings
 from app.shortcut import Shortcut
@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None, *, starter: Starter = STARTER) 
     app.include_router(oip.router)
     app.include_router(oip.inferring)
     oip.name_versions(app, service.roster)
+    keyed.name_keyed(app, service.access)
     app.include_router(docs.router_of(docs.read_docs()))
     if service.settings.page:
         app.include_router(page.router_of(read_page()))

@@ -148,7 +148,8 @@ class Reloader:
 
     def _swap(self, lives: list[Live]) -> None:
         if not lives:
-            _log.info("reloaded: the models are those that run already")
+            words = "; ".join(f"{live.name}: {live.words}" for live in self._roster.live)
+            _log.info("reloaded: the models are those that run already: %s", words)
         for old in self._roster.enter(lives):
             task = asyncio.create_task(old.retire())
             self._old.add(task)

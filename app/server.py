@@ -91,6 +91,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, listen, and say where."""
+        self._lifecycle.addresses = tuple(url_of(each) for each in sockets or ())
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
 
@@ -100,8 +101,8 @@ class Server(uvicorn.Server):
                 loop.call_soon_threadsafe(self._begin_reload)
 
         call_on_hangup(hung_up, lambda: self.handle_exit(signal.SIGHUP, None))
-        for each in sockets or ():
-            _log.info("running on %s", url_of(each))
+        for each in self._lifecycle.addresses:
+            _log.info("running on %s", each)
 
     def _begin_reload(self) -> None:
         _log.info("SIGHUP: looking for new models")
@@ -140,6 +141,7 @@ class Server(uvicorn.Server):
         cutting = asyncio.get_running_loop().call_later(self._finish_seconds, self._cut_off)
         await super().shutdown(sockets)
         cutting.cancel()
+        self._lifecycle.tell_end()
 
     async def _let_in_the_last(self, sockets: list[socket.socket]) -> None:
         """Have nobody come to the door any more; who is there already is let in, and heard."""

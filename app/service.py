@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
@@ -238,8 +239,10 @@ class Service:
         gc.collect()
         gc.freeze()
         self.lifecycle.ready()
-        for live in lives:
-            _log.info("ready: %s", live.words)
+        models = "; ".join(f"{live.name}: {live.words}" for live in lives)
+        # The process's id is the one to send signals to, whatever started it.
+        where = ", ".join(self.lifecycle.addresses) or "no address"
+        _log.info("ready: process %d at %s with %s", os.getpid(), where, models)
 
     async def stop(self) -> None:
         """Let everything go, without waiting for workers that are still starting."""

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,27 @@ FOLDER = ROOT / "build" / "audit"
 OWN = "galaxytree"
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Write the bill of materials, and ask for weaknesses and licences; 1 if there is one that should not be."""
     parser = argparse.ArgumentParser(prog="python -m deploy.audit", description=__doc__)
     parser.add_argument("--extra", choices=("cpu", "cuda"), default="cpu", help="which of the container's variants")
-    extra = parser.parse_args().extra
+    parser.add_argument(
+        "--strict", action="store_true", help="fail also if the weaknesses of a package could not be asked for"
+    )
+    given = parser.parse_args(words)
+    extra = given.extra
     environment = FOLDER / extra
     install(environment, extra)
     materials = FOLDER / f"galaxytree-{extra}.cdx.json"
     print(f"materials: {write_materials(environment, materials)} components in {materials.relative_to(ROOT)}")
-    found = [*weaknesses(environment), *refused_licences(environment)]
+    weak, not_asked = weaknesses(environment)
+    found = [*weak, *refused_licences(environment)]
     for each in found:
         print(each)
-    return int(bool(found))
+    if not_asked is not None:
+        # Last, and where errors are: whoever sees that all went well is to see also that this was left out.
+        print(not_asked, file=sys.stderr)
+    return int(bool(found) or (given.strict and not_asked is not None))
 
 
 def install(environment: Path, extra: str) -> None:
@@ -53,8 +61,16 @@ def write_materials(environment: Path, file: Path) -> int:
     return len(json.loads(file.read_bytes())["components"])
 
 
-def weaknesses(environment: Path) -> list[str]:
-    """Return the known weaknesses of what is installed, in words; print how many packages were asked about."""
+def weaknesses(environment: Path) -> tuple[list[str], str | None]:
+    """Ask for the known weaknesses of what is installed, and print how many there are in how many packages.
+
+    Returns
+    -------
+    list of str
+        Them, in words.
+    str or None
+        What could not be asked, and why, as a line; None if all was.
+    """
     ended = subprocess.run(
         [_beside("pip-audit"), "--path", str(_packages(environment)), "--format", "json", "--progress-spinner", "off"],
         capture_output=True,
@@ -65,15 +81,14 @@ def weaknesses(environment: Path) -> list[str]:
         said = json.loads(ended.stdout)
     except ValueError:
         last = (ended.stderr.strip().splitlines() or ["nothing said"])[-1]
-        print(f"weaknesses: skipped, pip-audit could not ask its advisory service: {last}")
-        return []
+        return [], f"weaknesses: skipped, pip-audit could not ask its advisory service: {last}"
     asked, unknown, found = told(said)
     if not asked:
         # pip-audit itself calls that clean.
-        print(f"weaknesses: skipped, the advisory service that can be reached knows none of {len(unknown)} packages")
-    else:
-        print(f"weaknesses: {len(found)} in {asked} packages{', not known: ' if unknown else ''}{', '.join(unknown)}")
-    return found
+        none = f"the advisory service that can be reached knows none of {len(unknown)} packages"
+        return [], f"weaknesses: skipped, {none}"
+    print(f"weaknesses: {len(found)} in {asked} packages")
+    return found, f"weaknesses: skipped for what is not known: {', '.join(unknown)}" if unknown else None
 
 
 def told(said: dict[str, Any]) -> tuple[int, list[str], list[str]]:

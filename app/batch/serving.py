@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -19,15 +20,17 @@ from app.batch.way import Way
 from app.batch.working import Work
 from app.classify import Parameters
 from app.disconnects import BREAKING, EXTENSION
-from app.errors import InvalidRequestError, ServiceError
+from app.errors import InvalidRequestError, NotReadyError, ServiceError
 from app.lifecycle import State
 from app.lingering import LINGER_SECONDS, READS_ON
 from app.problems import written
 from app.service import Service
-from app.telemetry.seen import ITEMS
+from app.telemetry.seen import ENDED, ITEMS
 
 NETWORK = b"x-galaxytree-network"
 """Header of an answer: SHA-256 of the ONNX file that gave the scores."""
+
+_log = logging.getLogger(__name__)
 
 
 class BatchParameters(Parameters):
@@ -91,6 +94,7 @@ class _Exchange:
         self._work = Work(self._intake, way, concurrency, settings.body_timeout_seconds, keeps=keeps)
         self._pictures = pictures
         self._started = False
+        self._ended_by: ServiceError | None = None
         self._giving_up: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
@@ -103,7 +107,7 @@ class _Exchange:
                 self._live.in_use(),
                 service.admission.batch(),
                 service.lifecycle.calling_at_end(self._finish),
-                service.access.calling_when_refused(self._scope, "batch", self._work.stop),
+                service.access.calling_when_refused(self._scope, "batch", self._stop),
             ):
                 self._work.start(self._receive)
                 await (self._answer_in_lines() if self._in_lines else self._answer_at_once())
@@ -113,6 +117,7 @@ class _Exchange:
                 self._giving_up.cancel()
             await self._work.end()
             self._scope[ITEMS] = self._work.ok, self._work.failed
+            self._tell_end()
 
     async def _answer_in_lines(self) -> None:
         while results := await self._work.results():
@@ -165,14 +170,36 @@ class _Exchange:
     def _finish(self) -> None:
         """Hear that the service is to end: what is all here is finished, within the time that an image has."""
         if not self._intake.closed:
-            self._work.stop(self._service.not_ready(State.DRAINING))
+            self._stop(self._service.not_ready(State.DRAINING))
         loop = asyncio.get_running_loop()
         self._giving_up = loop.call_later(self._service.settings.request_timeout_seconds, self._give_up)
 
     def _give_up(self) -> None:
-        self._work.stop(self._service.not_ready(State.DRAINING))
+        self._stop(self._service.not_ready(State.DRAINING))
         if self._started:
             self._cut()
+
+    def _stop(self, error: ServiceError) -> None:
+        """Read no more, for a reason that is the service's."""
+        if self._work.error is None:
+            self._ended_by = error
+        self._work.stop(error)
+
+    def _tell_end(self) -> None:
+        """Say in the log, and to the access log, that the service ended this batch, and why."""
+        ended_by, work = self._ended_by or self._work.error, self._work
+        if self._started and isinstance(ended_by, ServiceError):
+            self._scope[ENDED] = ended_by.code
+        if self._ended_by is None:
+            return
+        ticket = ticket_of(self._scope)
+        whose = "" if ticket is None or ticket.name is None else f" of {ticket.name}"
+        if isinstance(self._ended_by, NotReadyError):
+            why = "the service ends"
+            self._service.lifecycle.broke_off(work.ok + work.failed)
+        else:
+            why = f"its key was taken back ({self._ended_by.code})"
+        _log.warning("broke off a batch%s, since %s: %d items scored, %d failed", whose, why, work.ok, work.failed)
 
     async def _break_off(self) -> None:
         """End the answer so that the client sees that it is not whole, and still gets what has been sent.

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from app.batch.accept import FORM, NDJSON
 from app.batch.form import PARTS
@@ -18,7 +18,6 @@ from app.errors import (
     UnsupportedMediaTypeError,
 )
 from app.problems import GUARDED, documented
-from app.routes.dependencies import check_key
 from app.routes.direct import direct
 from galaxytree.schemas import BatchAnswer, BatchRequest
 
@@ -87,7 +86,6 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_key)],
 )
 async def classify_batch(_parameters: Annotated[BatchParameters, Query()], _body: BatchRequest) -> None:
     """Say what the volunteers would say of many galaxies."""

@@ -5,7 +5,7 @@ This is the route on which speed counts: FastAPI documents it, and it is an ASGI
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi import APIRouter, FastAPI, Query
 
 from app.bodies import PART
 from app.classify import ImageParameters, serve
@@ -25,7 +25,6 @@ from app.errors import (
 )
 from app.problems import GUARDED, documented
 from app.roster import Roster
-from app.routes.dependencies import check_key
 from app.routes.direct import direct
 from galaxytree.schemas import Classification
 
@@ -80,7 +79,6 @@ router = APIRouter(tags=["classify"], route_class=direct(serve))
     response_model_exclude_none=True,
     responses=_RESPONSES,
     openapi_extra={"requestBody": _BODY},
-    dependencies=[Depends(check_key)],
 )
 async def classify(_parameters: Annotated[ImageParameters, Query()]) -> None:
     """Say what the volunteers would say of one galaxy."""

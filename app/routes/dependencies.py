@@ -1,15 +1,10 @@
-"""What routes ask for: the service that they belong to, and that callers show a key."""
+"""What routes ask for: the service that they belong to."""
 
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.service import Service
-
-_bearer = HTTPBearer(
-    auto_error=False, scheme_name="API key", description="Needed where the service was started with API keys"
-)
 
 
 def service_of(request: Request) -> Service:
@@ -23,7 +18,3 @@ TheService = Annotated[Service, Depends(service_of)]
 NamedModel = Annotated[
     str, Query(description="Name of a model, of those that `GET /models` lists; not given: the default")
 ]
-
-
-async def check_key(_shown: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
-    """Have a route described as one that needs a key; `app.guard` is what looks at it."""

@@ -3,7 +3,7 @@
 from importlib.metadata import version as version_of
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Path
+from fastapi import APIRouter, FastAPI, Path
 
 from app.errors import (
     BodyTimeoutError,
@@ -34,7 +34,7 @@ from app.oip.told import PREFIX, documented
 from app.oip.wire import BINARY
 from app.problems import GUARDED
 from app.roster import Roster
-from app.routes.dependencies import TheService, check_key
+from app.routes.dependencies import TheService
 from app.routes.direct import direct
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -132,7 +132,6 @@ _INFER: dict[str, Any] = {
     "response_model_exclude_none": True,
     "responses": _INFERRED,
     "openapi_extra": {"parameters": [_HEAD], "requestBody": {"content": {BINARY.decode(): _TENSORS}}},
-    "dependencies": [Depends(check_key)],
 }
 
 

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 
 import orjson
 
+from app.areas import HEALTH, METRICS
+from app.telemetry.numbers import OK
 from app.telemetry.seen import Seen
 
 FLUSH_SECONDS = 0.5
@@ -32,6 +34,9 @@ CLOSE_SECONDS = 1.0
 
 STANDARD_OUTPUT = 1
 
+_LOOKED_AT = HEALTH | {METRICS}
+_REDIRECTS = 300
+
 _Piece = tuple[bytes, int]
 
 _log = logging.getLogger(__name__)
@@ -44,10 +49,13 @@ class AccessLog:
     ----------
     descriptor
         Where they go.
+    quiet
+        Whether what is asked again and again by those who look after the service is left out, where all is well.
     """
 
-    def __init__(self, descriptor: int = STANDARD_OUTPUT) -> None:
+    def __init__(self, descriptor: int = STANDARD_OUTPUT, *, quiet: bool = False) -> None:
         self._descriptor = descriptor
+        self._quiet = quiet
         self._waiting: list[Callable[[], Seen]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._pieces: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
@@ -89,9 +97,10 @@ class AccessLog:
             self._pieces.put((piece, len(lines)))
 
     def _line_of(self, seen: Callable[[], Seen]) -> bytes | None:
-        """Make a line. Whatever goes wrong with that, others have theirs."""
+        """Make a line, unless it is left out. Whatever goes wrong with that, others have theirs."""
         try:
-            return line_of(seen())
+            told = seen()
+            return None if self._quiet and _is_routine(told) else line_of(told)
         except Exception:  # noqa: BLE001 (see above)
             _log.exception("a request could not be told of")
             self._lost_here += 1
@@ -130,6 +139,10 @@ class AccessLog:
             self._cut = len(left) > 0
 
 
+def _is_routine(seen: Seen) -> bool:
+    return seen.route in _LOOKED_AT and seen.status < _REDIRECTS and seen.code == OK
+
+
 def line_of(seen: Seen) -> bytes:
     """Return what is told of a request, as a line."""
     said: dict[str, object] = {
@@ -151,6 +164,8 @@ def line_of(seen: Seen) -> bytes:
         said["views"], said["priority"] = seen.views, seen.priority
     if seen.scored is not None:
         said["scored"], said["failed"] = seen.scored, seen.failed
+    if seen.ended is not None:
+        said["ended"] = seen.ended
     if seen.parent is not None:
         said["trace_id"] = seen.parent.trace_id
     return orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)

@@ -8,6 +8,9 @@ TRACEPARENT = b"traceparent"
 ITEMS = "galaxytree.items"
 """Where that of a batch has how many items were scored, and how many were not."""
 
+ENDED = "galaxytree.ended"
+"""Where that of a batch whose answer the service broke off has the code of the error that it is for."""
+
 _PARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _VERSION = b"00"
 _STAGES = re.compile(rb"decode;dur=([0-9.]+), queue;dur=([0-9.]+), infer;dur=([0-9.]+)")
@@ -62,6 +65,8 @@ class Seen(NamedTuple):
     scored, failed
         How many items of a batch were, and were not.
     parent
+    ended
+        Of a batch whose answer the service broke off, the code of the error that it is for.
     """
 
     began: float
@@ -81,6 +86,7 @@ class Seen(NamedTuple):
     scored: int | None
     failed: int | None
     parent: Parent | None
+    ended: str | None = None
 
 
 def parent_of(headers: list[tuple[bytes, bytes]]) -> Parent | None:

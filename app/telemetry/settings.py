@@ -20,10 +20,11 @@ LogFormat = Annotated[
     Field(title="Log format", description="How lines on standard error are written; as JSON, one object a line"),
 ]
 AccessLogKind = Annotated[
-    Literal["off", "json"],
+    Literal["off", "json", "quiet"],
     Field(
         title="Access log",
-        description="json: a line for each request on standard output, with its id, route, code, stages and key's name",
+        description="json: a line for each request on standard output, with its id, route, code, stages and key's "
+        "name; quiet: the same without those for health and metrics that were answered well",
     ),
 ]
 TracesEndpoint = Annotated[

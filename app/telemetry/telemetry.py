@@ -40,7 +40,8 @@ class Telemetry:
         TracesRefusedError
             If traces are asked for, and what makes them isn't installed.
         """
-        log = AccessLog() if settings.access_log == "json" else None
+        kind = settings.access_log
+        log = None if kind == "off" else AccessLog(quiet=kind == "quiet")
         return cls(access_log=log, traces=traces_of(settings.traces_endpoint))
 
     @cached_property

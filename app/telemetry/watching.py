@@ -23,7 +23,7 @@ from app.shortcut import ServesWhole
 from app.telemetry.codes import FIRST_ERROR, code_of, plain_code
 from app.telemetry.numbers import CUT_OFF, GONE, Answer
 from app.telemetry.routes import Routes, method_of
-from app.telemetry.seen import ITEMS, Seen, parent_of, stages_of
+from app.telemetry.seen import ENDED, ITEMS, Seen, parent_of, stages_of
 
 _TIMING = b"server-timing"
 _POST = "POST"
@@ -155,6 +155,7 @@ class Watcher:
             scored,
             failed,
             parent_of(scope["headers"]),
+            scope.get(ENDED),
         )
 
 

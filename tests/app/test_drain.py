@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import orjson
+import pytest
 
 from app.admission import Admission
 from app.settings import Settings
+from tests.app.batches import Stream, lines
 from tests.galaxies import jpeg
 from tests.hostile.peers import Peer, peer
+from tests.image_host import image_host
 from tests.servers import Held, Process, serving, threaded, wait_for
 
 
@@ -81,6 +85,53 @@ def test_who_sends_no_more_is_cut_off_after_the_deadline(model_folder: Path, tmp
         assert process.popen.wait(60) == 0
         assert "cutting off 1 connections" in process.log
         assert "Traceback" not in process.log
+
+
+def test_batches_that_are_not_done_in_time_are_broken_off_and_told_of(model_folder: Path, tmp_path: Path) -> None:
+    with image_host() as images, ThreadPoolExecutor() as threads:
+        said = {"model": str(model_folder), "request_timeout_seconds": "3", "workers": "1", "fetch_hosts": images.hosts}
+        urls = [f"{images.url}/galaxy/0", f"{images.url}/galaxy/1", f"{images.url}/held/2"]
+        with serving(tmp_path / "log", **said) as process, Stream(process.port) as whole, Stream(process.port) as half:
+            answer = threads.submit(httpx.post, f"{process.url}/classify/batch", json={"urls": urls}, timeout=60)
+            for stream in (whole, half):
+                stream.begin()
+                stream.say(lines(urls if stream is whole else urls[:2]))
+            whole.say(b"")
+            results = [stream.results() for stream in (whole, half)]
+            assert [stream.status() for stream in (whole, half)] == [200, 200]
+            for each in results:
+                assert {next(each)["status"], next(each)["status"]} == {"ok"}
+            wait_for(lambda: images.asked["/held/2"] > 1, "the last ones to be in work")
+            process.popen.send_signal(signal.SIGTERM)
+            for each in results:
+                with pytest.raises(ConnectionError):
+                    next(each)
+            assert (answer.result().status_code, answer.result().json()["code"]) == (503, "not_ready")
+            half.close()
+            assert process.popen.wait(60) == 0
+        images.let_go()
+        assert process.log.count("broke off a batch, since the service ends: 2 items scored, 0 failed") == 3
+        assert "broke off 3 batches that were not done in time, with 6 items done" in process.log
+        told = [orjson.loads(line) for line in process.said.splitlines()]
+        assert sorted((line["code"], line.get("ended", "")) for line in told) == [
+            *[("cut_off", "not_ready")] * 2,
+            ("not_ready", ""),
+        ]
+
+
+def test_batches_that_are_done_in_time_are_not_told_of(model_folder: Path, tmp_path: Path) -> None:
+    with image_host() as images, ThreadPoolExecutor() as threads:
+        said = {"model": str(model_folder), "workers": "1", "fetch_hosts": images.hosts}
+        with serving(tmp_path / "log", **said) as process:
+            document = {"urls": [f"{images.url}/held/2"]}
+            answer = threads.submit(httpx.post, f"{process.url}/classify/batch", json=document, timeout=60)
+            wait_for(lambda: images.asked["/held/2"] > 0, "it to be in work")
+            process.popen.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            images.let_go()
+            assert answer.result().json()["summary"] == {"ok": 1, "failed": 0}
+            assert process.popen.wait(60) == 0
+        assert "broke off" not in process.log
 
 
 def test_a_request_that_was_sent_behind_another_is_answered_while_draining(model_folder: Path) -> None:

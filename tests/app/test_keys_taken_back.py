@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 
 import galaxytree.client
@@ -48,7 +49,7 @@ def test_a_batch_that_goes_on_breaks_off(service: Process, keys: Path, host: Ima
     urls = [f"{host.url}/galaxy/{number}" for number in range(3)]
     with Stream(service.port) as one, Stream(service.port) as other:
         for stream, key in ((one, "taken"), (other, "kept")):
-            stream.begin(f"Authorization: Bearer {key}")
+            stream.begin(f"Authorization: Bearer {key}", f"X-Request-ID: id-{key}")
             stream.say(lines(urls))
             assert stream.status() == 200
         results = one.results()
@@ -60,6 +61,18 @@ def test_a_batch_that_goes_on_breaks_off(service: Process, keys: Path, host: Ima
         other.say(lines(urls))
         other.say(b"")
         assert [each["status"] for each in other.results()] == ["ok"] * 6
+    # Whose it was is said in the log, once, and in the access log why it ended.
+    assert service.stop() == 0
+    code = "unauthorized" if left == KEPT else "forbidden"
+    (said,) = (line for line in service.log.splitlines() if "broke off" in line)
+    assert "[id-taken]" in said
+    assert said.endswith(
+        f"broke off a batch of survey, since its key was taken back ({code}): 3 items scored, 0 failed"
+    )
+    told = {line["id"]: line for line in map(orjson.loads, service.said.splitlines())}
+    assert (told["id-taken"]["code"], told["id-taken"]["ended"]) == ("cut_off", code)
+    assert "ended" not in told["id-kept"]
+    assert "broke off 1 batches" not in service.log
 
 
 def test_what_is_in_work_is_finished_before(service: Process, keys: Path, host: ImageHost) -> None:

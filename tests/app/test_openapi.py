@@ -2,16 +2,21 @@
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import orjson
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as chosen
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from app.areas import scope_for
+from app.main import create_app
+from app.settings import Settings
 from tests.galaxies import jpeg, png
 from tests.servers import Process, serving
 from tests.tiny_model import write_model
@@ -72,7 +77,7 @@ INFER = [f"{path}/infer" for path in OF_A_MODEL]
 def test_the_service_does_as_it_says(described: Process, method: str, path: str, mode: GenerationMode) -> None:
     operation = schemathesis.openapi.from_url(f"{described.url}/openapi.json")[path][method]
 
-    @settings(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @chosen(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(mode))
     def hold(case: schemathesis.Case) -> None:
         # Parameters that the description doesn't know are ignored, as on the web at large.
@@ -145,6 +150,32 @@ def test_open_inference_is_described(described: Process) -> None:
         assert parameters["model"]["enum"] == ["default", "tiny"]
         assert parameters["Inference-Header-Content-Length"]["type"] == "integer"
         assert operation["security"]
+
+
+def test_whatever_needs_a_key_is_described_so_and_nothing_else(described: Process) -> None:
+    openapi = httpx.get(f"{described.url}/openapi.json").json()
+    scheme = openapi["components"]["securitySchemes"]["API key"]
+    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    said = {
+        (method.upper(), path): operation.get("security", [])
+        for path, operations in openapi["paths"].items()
+        for method, operation in operations.items()
+    }
+    needed = {each for each in said if scope_for(*each, public_metrics=False) is not None}
+    assert said == {each: [{"API key": []}] if each in needed else [] for each in said}
+    assert {("GET", "/metrics"), ("GET", "/v2"), ("POST", "/admin/reload"), ("POST", "/classify")} <= needed
+    assert {("GET", "/models"), ("GET", "/health/ready"), ("GET", "/v2/health/ready")} <= set(said) - needed
+    # And it is so, whatever stands in for the parts of a path that vary.
+    for method, path in said:
+        answer = httpx.request(method, described.url + path.replace("{", "").replace("}", ""))
+        assert (answer.status_code == httpx.codes.UNAUTHORIZED) == ((method, path) in needed), (method, path)
+
+
+def test_metrics_that_are_public_need_no_key_by_the_description(model_folder: Path) -> None:
+    settings = Settings(model=model_folder, device="cpu", public_metrics=True, access_log="off")
+    paths = create_app(settings).openapi()["paths"]
+    assert "security" not in paths["/metrics"]["get"]
+    assert paths["/v2"]["get"]["security"]
 
 
 def test_cut_outs_are_described(described: Process) -> None:

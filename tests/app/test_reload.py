@@ -189,6 +189,29 @@ def test_sighup_does_it_too(link: Path, tmp_path: Path) -> None:
         assert process.stop() == 0
 
 
+def test_the_log_says_which_process_and_which_folder_it_is_and_why_it_runs_there(link: Path, tmp_path: Path) -> None:
+    first, same = tmp_path / "1", versioned(tmp_path / "another", "1")
+    settings = {"model": str(link), "workers": "1", "device": "auto", "api_keys_file": str(admin_keys(tmp_path))}
+    with serving(tmp_path / "log", **settings) as process:
+        (said,) = (line for line in process.log.splitlines() if "ready: " in line)
+        assert f"ready: process {process.popen.pid} at {process.url} with default: tiny 1 on " in said
+        assert said.endswith(f", from {first}")
+        before = httpx.get(f"{process.url}/model").json()["execution_provider_reason"]
+        lead(link, same)
+        os.kill(int(said.partition("process ")[2].split()[0]), signal.SIGHUP)
+        wait_for(lambda: "reloaded: default is now tiny 1 on " in process.log, "the other one")
+        assert f"default: loading tiny 1 from {same}\n" in process.log
+        assert any("is now tiny 1" in line and line.endswith(f", from {same}") for line in process.log.splitlines())
+        assert httpx.get(f"{process.url}/model").json()["execution_provider_reason"] == before
+        assert process.log.count(f" runs: {before}\n") == 2
+        assert "was asked for" not in process.log
+        again = reload(process.url)
+        assert again.json()["reloaded"] == []
+        wait_for(lambda: "those that run already: default: tiny 1 on " in process.log, "the second look")
+        # Not even an administrator is told where it lies on the machine.
+        assert str(tmp_path) not in again.text + httpx.get(f"{process.url}/models").text
+
+
 def test_sighup_while_it_starts_changes_nothing(link: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", until="running on http", model=str(link), workers="1") as process:
         process.popen.send_signal(signal.SIGHUP)

@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import httpx
 import orjson
 import pytest
 
+from app.server import REPEAT_SECONDS
 from app.settings import Settings
 from app.telemetry.access_log import MOST_BEHIND_BYTES, AccessLog, line_of
 from app.telemetry.seen import Parent, Seen, Stages, parent_of, stages_of
@@ -145,6 +148,37 @@ def test_off_there_is_nothing(model_folder: Path, tmp_path: Path) -> None:
         assert httpx.post(f"{process.url}/classify", content=jpeg()).is_success
         assert process.stop() == 0
         assert process.said == ""
+
+
+def test_quiet_leaves_out_who_looks_after_it_while_all_is_well(model_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(entry("prometheus", "scrapes", 'scopes = ["metrics"]') + entry("survey", KEY))
+    said = {"access_log": "quiet", "api_keys_file": str(keys), "drain_seconds": "600", "workers": "1"}
+    looked_at = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics")
+    with serving(tmp_path / "log", model=str(model_folder), **said) as process:
+        with httpx.Client(base_url=process.url, headers=bearer("scrapes"), timeout=30) as client:
+            for path in looked_at:
+                assert client.get(path).is_success
+            assert client.head("/metrics").status_code == 405
+            assert client.get("/health/nowhere").status_code == 403
+            assert client.get("/models").is_success
+            assert client.get("/metrics", headers=bearer("wrong")).status_code == 401
+            assert client.post("/classify", content=jpeg(), headers=bearer(KEY)).is_success
+            process.popen.send_signal(signal.SIGTERM)
+            wait_for(lambda: client.get("/health/ready").status_code == 503, "the drain")
+            assert client.get("/health/live").is_success
+        wait_for(lambda: "not_ready" in process.said, "the last line")
+        time.sleep(REPEAT_SECONDS)
+        assert process.stop() == 128 + signal.SIGTERM
+        told = [orjson.loads(line) for line in process.said.splitlines()]
+    assert [(line["method"], line["route"], line["status"]) for line in told] == [
+        ("HEAD", "/metrics", 405),
+        ("GET", "other", 403),
+        ("GET", "/models", 200),
+        ("GET", "/metrics", 401),
+        ("POST", "/classify", 200),
+        ("GET", "/health/ready", 503),
+    ]
 
 
 def test_a_full_disk_holds_up_nobody(model_folder: Path, tmp_path: Path) -> None:
