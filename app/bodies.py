@@ -117,8 +117,8 @@ class _InMemoryParser(MultiPartParser):
 def _form_type(content_type: bytes) -> Headers:
     """Return the header that the parser is to see: with the boundary, without a charset.
 
-    Only ASCII's names are looked for, and of Python's codecs, by any of which the parser would read what a client
-    sends, some take seconds for that, or raise.
+    The parser would use whatever codec of Python's the client names, and some take seconds for a form, or raise. None
+    is needed: only names in ASCII are looked for.
     """
     parameters = parse_options_header(content_type)[1]
     try:
