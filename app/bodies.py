@@ -16,6 +16,7 @@ from app.settings import MULTIPART_OVERHEAD_BYTES
 
 PART = "file"
 _MAX_OTHER_FIELDS = 16
+_BROKEN = "The multipart body can't be read: "
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ async def read_image(scope: Scope, receive: Receive, limits: BodyLimits, hold: C
         raise image_too_large(limits.image_bytes)
     try:
         async with asyncio.timeout(limits.seconds), aclosing(_bounded(receive, most, limits, hold)) as stream:
-            return await (_read_part(Headers(scope=scope), stream, limits) if multipart else _read_raw(stream))
+            if multipart:
+                return await _read_part(header_of(scope, b"content-type"), stream, limits)
+            return await _read_raw(stream)
     except TimeoutError as error:
         msg = f"The body was not complete after {limits.seconds:g} s."
         raise BodyTimeoutError(msg) from error
@@ -111,18 +114,38 @@ class _InMemoryParser(MultiPartParser):
             file.close()
 
 
-async def _read_part(headers: Headers, stream: AsyncGenerator[bytes, None], limits: BodyLimits) -> bytes:
+def _form_type(content_type: bytes) -> Headers:
+    """Return the header that the parser is to see: with the boundary, without a charset.
+
+    The parser would use whatever codec of Python's the client names, and some take seconds for a form, or raise. None
+    is needed: only names in ASCII are looked for.
+    """
+    parameters = parse_options_header(content_type)[1]
+    try:
+        odd = PART.encode().decode(parameters.get(b"charset", b"utf-8").decode("latin-1")) != PART
+    except LookupError:
+        odd = False
+    except ValueError:
+        odd = True
+    if odd:
+        msg = f"{_BROKEN}its names are not in the charset that its header gives; UTF-8 does."
+        raise InvalidRequestError(msg)
+    if b"boundary" not in parameters:
+        msg = f"{_BROKEN}Content-Type has no boundary."
+        raise InvalidRequestError(msg)
+    boundary = parameters[b"boundary"].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return Headers(raw=[(b"content-type", b'multipart/form-data; boundary="%b"' % boundary)])
+
+
+async def _read_part(content_type: bytes, stream: AsyncGenerator[bytes, None], limits: BodyLimits) -> bytes:
+    headers = _form_type(content_type)
     parser = _InMemoryParser(
         headers, stream, max_files=1, max_fields=_MAX_OTHER_FIELDS, max_part_size=MULTIPART_OVERHEAD_BYTES
     )
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        msg = f"The multipart body can't be read: {error.message}"
-        raise InvalidRequestError(msg) from error
-    except UnicodeError as error:
-        # Some of Python's codecs are none to read text with ("undefined", "idna"), and a client names the codec.
-        msg = "The multipart body can't be read: its names are not in the charset that its header gives."
+        msg = f"{_BROKEN}{error.message}"
         raise InvalidRequestError(msg) from error
     try:
         part = form.get(PART)

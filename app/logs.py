@@ -35,6 +35,8 @@ def logging_config(level: str, log_format: Literal["text", "json"] = "text") -> 
                 "filters": ["request_id", "no_secrets"],
             }
         },
+        # It warns of each malformed form, which its sender is told of: strangers could fill the log.
+        "loggers": {"python_multipart": {"level": "ERROR"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
     }
 

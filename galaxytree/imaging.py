@@ -96,11 +96,7 @@ class EncodedImage:
 
     def __init__(self, data: bytes) -> None:
         self._image = _opened(data)
-        try:
-            orientation = self._image.orientation
-        except _DAMAGE:
-            # Damaged EXIF says nothing of the pixels.
-            orientation = None
+        orientation = self._image.orientation
         self._turn = _TURNS.get(orientation or 1)
         width, height = self._image.width, self._image.height
         if orientation in _SWAPPING_ORIENTATIONS:

@@ -8,6 +8,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from galaxytree import exif
+
 SIGNATURE = b"\xff\xd8\xff"
 
 MAX_SCANS = 100
@@ -16,10 +18,6 @@ MAX_SCANS = 100
 MAX_SEGMENTS = 256
 """So many segments in front of the pixels are searched for EXIF, at most; cameras and editors write a few dozen."""
 
-ORIENTATION = 0x0112
-"""EXIF's tag for how an image is to be turned."""
-
-_EXIF = b"Exif\x00\x00"
 _MARKER, _APP1, _START_OF_SCAN = 0xFF, 0xE1, 0xDA
 
 
@@ -46,7 +44,7 @@ class Jpeg:
         if data.count(_START_OF_SCAN) > MAX_SCANS and data.count(bytes((_MARKER, _START_OF_SCAN))) > MAX_SCANS:
             msg = f"there are more than {MAX_SCANS} scans"
             raise ValueError(msg)
-        self.orientation = _orientation(data) if _EXIF in data else None
+        self.orientation = _orientation(data) if exif.PREFIX in data else None
 
     def decode(self, reduction: int = 1) -> NDArray[np.uint8]:
         """Decode the pixels as they are stored, to RGB, at a part of their size; ValueError if they are damaged.
@@ -85,15 +83,7 @@ def _orientation(data: bytes) -> int | None:
             return None
         size = int.from_bytes(data[place + 2 : place + 4])
         segment = data[place + 4 : place + 2 + size]
-        if kind == bytes((_APP1,)) and segment.startswith(_EXIF):
-            return orientation_in(segment)
+        if kind == bytes((_APP1,)) and segment.startswith(exif.PREFIX):
+            return exif.orientation_in(segment)
         place += 2 + max(size, 2)
     return None
-
-
-def orientation_in(exif: bytes) -> int | None:
-    """Return the orientation that a block of EXIF gives; ValueError or the like if the block is damaged."""
-    tags = Image.Exif()
-    tags.load(exif)
-    found = tags.get(ORIENTATION)
-    return found if isinstance(found, int) else None

@@ -1,16 +1,22 @@
 """PNGs, read by Pillow: whole ones only, in bounded time."""
 
 import io
+import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from galaxytree.jpeg import ORIENTATION
+from galaxytree import exif
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))
+_RAW_PROFILE = "Raw profile type exif"
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 MAX_CHUNKS = 20_000
 """Chunks of a file, at most. Encoders write one for some thousand bytes; each costs Pillow some microseconds."""
@@ -36,18 +42,27 @@ class Png:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        if any(number >= MAX_CHUNKS for number, _ in enumerate(_chunks(data))):
+        chunks = list(islice(_chunks(data), MAX_CHUNKS + 1))
+        if len(chunks) > MAX_CHUNKS:
             msg = f"there are more than {MAX_CHUNKS} chunks"
             raise ValueError(msg)
+        # Of an animation the picture counts that all programs show. Pillow would warn of an odd one, or refuse it.
+        if any(data[start : start + 4] in _ANIMATION for start, _ in chunks):
+            whole = memoryview(data)
+            still = (whole[start - 4 : end + 4] for start, end in chunks if data[start : start + 4] not in _ANIMATION)
+            data = b"".join((SIGNATURE, *still))
         self._image = Image.open(io.BytesIO(data), formats=["PNG"])
         self.width, self.height = self._image.size
 
     @property
     def orientation(self) -> int | None:
-        """What EXIF in front of the pixels says; behind them it is not looked for."""
-        # A PNG's own `getexif` would decode the pixels, to look behind them.
-        found = Image.Image.getexif(self._image).get(ORIENTATION)
-        return found if isinstance(found, int) else None
+        """What EXIF, or else XMP, in front of the pixels says; behind them it is not looked for."""
+        for block in (self._image.info.get("exif"), _unhex(self._image.info.get(_RAW_PROFILE))):
+            if isinstance(block, bytes) and (found := exif.orientation_in(block)) is not None:
+                return found
+        xmp = self._image.info.get("xmp")
+        tag = _XMP_ORIENTATION.search(xmp) if isinstance(xmp, bytes) else None
+        return None if tag is None else int(tag[1])
 
     def decode(self, _reduction: int = 1) -> NDArray[np.uint8]:
         """Decode the pixels as they are stored, to RGB: uint8 [height, width, 3]; an error if they are damaged.
@@ -68,6 +83,14 @@ def _chunks(png: bytes) -> Iterator[tuple[int, int]]:
         yield start, end
         if png[start : start + 4] == b"IEND":
             return
+
+
+def _unhex(text: object) -> bytes | None:
+    """Return the bytes of EXIF that a program wrote as text, behind three lines that tell of it."""
+    try:
+        return bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def _hold_whole(png: bytes) -> None:

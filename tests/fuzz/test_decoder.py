@@ -25,11 +25,16 @@ READER = ImageReader(FRAMING, MAX_PIXELS)
 _SMALL = draw_galaxy(3, 40)
 _EXIF = Image.Exif()
 _EXIF[0x0112] = 6
+# An orientation whose value would lie outside the file, and more tags than there are.
+_ODD_EXIF = (
+    b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x09\x00\x12\x01\x03\x00\xff\xff\x00\x00\xff\xff\x00\x00\x0f\x01\x02\x00"
+)
 
 JPEGS = [
     encode(_SMALL, quality=80),
     encode(_SMALL, quality=30, subsampling=2, exif=_EXIF),
     encode(_SMALL, quality=60, progressive=True),
+    encode(_SMALL, quality=60, exif=_ODD_EXIF),
     encode(_SMALL[..., 0], quality=50),
     encode(Image.fromarray(_SMALL).convert("CMYK"), quality=50),
     encode(draw_galaxy(1, 300), quality=20, restart_marker_blocks=4),
@@ -37,14 +42,17 @@ JPEGS = [
 PNGS = [
     encode(_SMALL[:16, :16], "PNG"),
     encode(_SMALL[..., 0], "PNG", exif=_EXIF),
+    encode(_SMALL[:20], "PNG", exif=_ODD_EXIF),
+    encode(_SMALL[:16, :16], "PNG", save_all=True, append_images=[Image.fromarray(_SMALL[16:32, :16])]),
     encode(Image.fromarray(_SMALL).convert("P"), "PNG"),
     encode(Image.fromarray(_SMALL).convert("RGBA"), "PNG"),
     encode(Image.fromarray(_SMALL[..., 0].astype(np.uint16) * 257), "PNG"),
     encode(Image.fromarray(_SMALL[..., 0]).convert("1"), "PNG"),
 ]
 MARKERS = [b"\xff\xd8", b"\xff\xd9", b"\xff\xda", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xdb", b"\xff\xd0",
-           b"\xff\xe1", b"\xff\xdd", b"Exif\x00\x00", b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"]  # fmt: skip
-CHUNKS = [b"IHDR", b"IDAT", b"IEND", b"PLTE", b"tRNS", b"eXIf", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fdAT",
+           b"\xff\xe1", b"\xff\xdd", b"Exif\x00\x00", b"\x01\x12",
+           b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"]  # fmt: skip
+CHUNKS = [b"IHDR", b"IDAT", b"IEND", b"PLTE", b"tRNS", b"eXIf", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT",
           b"\x00\x00\x00\x00IEND\xaeB`\x82"]  # fmt: skip
 
 

@@ -43,12 +43,14 @@ BATCHES = [
 TOKENS = [
     *(b"\r\n", b"--", b"\r\n--" + BOUNDARY, b"\r\n--" + BOUNDARY + b"--", BOUNDARY, b'\\"', b"\xe2\x80\xae"),
     *(b'filename="', b"filename*=UTF-8''%ff", b'name="file"', b'name="files"', b"; charset=undefined"),
+    *(b"; charset=a\x00", b"; charset=punycode"),
     *(b"Content-Disposition:", b"Content-Type:", b"Content-Transfer-Encoding: base64\r\n"),
 ]
 KINDS = [
     CONTENT_TYPE,
     b'multipart/form-data; boundary="%b"; charset=utf-16' % BOUNDARY,
     b"multipart/form-data; boundary=%b; charset=idna" % BOUNDARY,
+    b"multipart/form-data; boundary=%b; charset=utf\x00-8" % BOUNDARY,
     b"multipart/form-data",
     b"multipart/form-data; boundary=",
     b"multipart/form-data; boundary=%b" % (b"x" * 300),

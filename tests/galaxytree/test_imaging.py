@@ -27,9 +27,6 @@ from galaxytree.jpeg import MAX_SCANS, MAX_SEGMENTS
 from galaxytree.png import MAX_CHUNKS
 from tests.galaxies import draw_galaxy, encode, orientations
 
-# Pillow warns of what is damaged; that is no crash.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-
 REAL = Path(__file__).parents[2] / ".." / "shared" / "galaxy-zoo"
 ORIENTATION = 0x0112
 
