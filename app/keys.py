@@ -57,11 +57,11 @@ class ApiKey(Limits):
 
 
 class ApiKeys(BaseModel):
-    """The keys that are valid; without any the service is open to everyone."""
+    """The keys that are valid. There may be none: nobody has one then, and what needs one is for nobody."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    keys: Annotated[tuple[ApiKey, ...], Field(min_length=1)]
+    keys: tuple[ApiKey, ...]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -79,13 +79,19 @@ class ApiKeys(BaseModel):
     def read(cls, path: Path) -> Self:
         """Read a TOML file with ``[[keys]]``, each with ``name`` and ``sha256``, ``scopes`` and limits.
 
+        That nobody is to have a key must be said, as ``keys = []``: a file that is empty may be half written.
+
         Raises
         ------
         KeysRefusedError
             If the file can't be read, or holds something else.
         """
         try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+            held = tomllib.loads(path.read_text("utf-8"))
+            if "keys" not in held:
+                msg = f"{path} names no API keys: correct the file, or write `keys = []` if nobody is to have one"
+                raise KeysRefusedError(msg)
+            return cls.model_validate(held)
         except OSError as error:
             msg = f"the API keys in {path} can't be read ({error.strerror}): correct api_keys_file, or leave it unset"
             raise KeysRefusedError(msg) from error

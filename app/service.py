@@ -205,6 +205,8 @@ class Service:
         else:
             if self.settings.address_limits is not None:
                 _log.warning("address_limits are for services without API keys, and not used here")
+            count = len(self.access.keys.keys) if self.access.keys else 0
+            _log.info("API keys read, %d valid (%s)", count, self.settings.api_keys_file)
             self._watching = asyncio.create_task(KeysFile(self.settings.api_keys_file, self.access).watch())
         self.telemetry.start()
         self._fetcher = Fetcher.of(self.settings, self.telemetry.numbers)

@@ -90,8 +90,9 @@ def test_the_name_of_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "keys: Field required"),
-        ("keys = []", "keys: Tuple"),
+        ("", r"names no API keys: .* write `keys = \[\]` if nobody is to have one"),
+        ("# half a file\n", r"write `keys = \[\]`"),
+        ("key = []", r"write `keys = \[\]`"),
         ('[[keys]]\nname = "a"\nsha256 = "a"', "keys.0.sha256"),
         ("not TOML", "no TOML"),
         (entry("a", "1") + entry("a", "2"), "name 'a' is there more than once"),
@@ -270,6 +271,33 @@ def test_a_file_that_makes_no_sense_changes_nothing(changing: Changing) -> None:
     # It was said once each, however often it was looked.
     assert changing.process.log.count("the keys from before stay") == 1
     assert changing.process.log.count("are not there any more") == 1
+
+
+def test_the_last_key_is_taken_back(changing: Changing) -> None:
+    changing.path.write_text("keys = []\n")
+    changing.waits_for("API keys read again, 0 valid (gone: survey)")
+    assert not changing.lets_in("first")
+    # It isn't open then: who shows no key isn't let in either.
+    for path in ("/classify", "/classify/batch", "/admin/reload", "/nowhere"):
+        assert httpx.post(changing.process.url + path, content=b"").json()["code"] == "unauthorized"
+    changing.path.write_text(entry("survey", "again"))
+    changing.waits_for("1 valid (new: survey)")
+    assert changing.lets_in("again")
+
+
+def test_it_starts_without_any_key_where_that_is_said(model_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text("keys = []")
+    settings = {"model": str(model_folder), "api_keys_file": str(path), "require_keys": "1", "workers": "1"}
+    with serving(tmp_path / "log", **settings) as process:
+        assert "API keys read, 0 valid" in process.log
+        assert httpx.get(f"{process.url}/model").status_code == 200
+        for headers in ({}, bearer("first")):
+            assert httpx.post(f"{process.url}/classify", content=jpeg(), headers=headers).status_code == 401
+
+
+def test_how_many_keys_there_are_is_said_at_the_start(changing: Changing) -> None:
+    assert f"INFO app.service [-] API keys read, 1 valid ({changing.path})" in changing.process.log
 
 
 def test_a_file_that_cannot_be_looked_at_changes_nothing(
