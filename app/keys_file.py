@@ -32,6 +32,11 @@ class KeysFile:
         Who may do what.
     seconds
         How often the file is looked at.
+
+    Attributes
+    ----------
+    is_valid
+        Whether what the file says now is what the service goes by.
     """
 
     def __init__(self, path: Path, access: Access, seconds: float = LOOK_SECONDS) -> None:
@@ -40,6 +45,7 @@ class KeysFile:
         self._seconds = seconds
         self._print: _Print | None = None
         self._said = ""
+        self.is_valid = True
 
     async def watch(self) -> None:
         """Look at the file for ever."""
@@ -50,10 +56,12 @@ class KeysFile:
                 keys = await asyncio.to_thread(self._look)
             except Exception:  # noqa: BLE001 (the keys that are known stay, whatever is wrong with the file)
                 _log.exception("the API keys can't be looked at")
+                self.is_valid = False
                 continue
             if keys is not None and keys != self._access.keys:
                 self._say_what_changed(keys)
                 self._access.renew(keys)
+            self.is_valid = not self._said
 
     def _look(self) -> ApiKeys | None:
         """Return the keys of a file that has changed, if they make sense."""

@@ -19,6 +19,7 @@ from app.settings import Settings
 from galaxytree.client import Client
 from tests.app.callers import bearer, entry, write_keys
 from tests.galaxies import jpeg
+from tests.scraping import Scrape
 from tests.servers import Process, Threaded, refusal, serving, threaded, wait_for
 
 # The last byte of "à" in UTF-8 is a space in Latin-1.
@@ -285,6 +286,31 @@ def test_the_last_key_is_taken_back(changing: Changing) -> None:
     assert changing.lets_in("again")
 
 
+def test_what_is_measured_says_whether_the_file_is_what_is_valid(model_folder: Path, tmp_path: Path) -> None:
+    path = write_keys(tmp_path, survey="first", page="second")
+    settings = {"model": str(model_folder), "api_keys_file": str(path), "public_metrics": "1", "workers": "1"}
+    with serving(tmp_path / "log", **settings) as process:
+
+        def told() -> tuple[float | None, ...]:
+            samples = Scrape.at(process.url).samples
+            return tuple(samples.get((f"galaxytree_api_keys{more}", frozenset())) for more in ("", "_file_ok"))
+
+        assert told() == (2, 1)
+        path.write_text("half a fi")
+        wait_for(lambda: told() == (2, 0), "it to be told that the file makes no sense")
+        path.write_text(entry("survey", "first"))
+        wait_for(lambda: told() == (1, 1), "it to be told that it makes sense again")
+        path.unlink()
+        wait_for(lambda: told() == (1, 0), "it to be told that the file is gone")
+        path.write_text("keys = []")
+        wait_for(lambda: told() == (0, 1), "it to be told that nobody has a key")
+
+
+def test_without_keys_nothing_is_told_of_them(http: httpx.Client) -> None:
+    names = {name for name, _ in Scrape.of(http.get("/metrics").text).samples}
+    assert not {"galaxytree_api_keys", "galaxytree_api_keys_file_ok"} & names
+
+
 def test_it_starts_without_any_key_where_that_is_said(model_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     path.write_text("keys = []")
@@ -305,16 +331,19 @@ def test_a_file_that_cannot_be_looked_at_changes_nothing(
 ) -> None:
     path = write_keys(tmp_path, survey="a")
     access = Access(ApiKeys.read(path))
+    file = KeysFile(path, access, seconds=0.001)
 
     async def look() -> None:
-        watching = asyncio.create_task(KeysFile(path, access, seconds=0.001).watch())
+        watching = asyncio.create_task(file.watch())
         with monkeypatch.context() as patch:
             patch.setattr(Path, "stat", lambda *_, **__: 1 / 0)
             await asyncio.to_thread(wait_for, lambda: "can't be looked at" in caplog.text, "it to be said")
         assert access.keys == ApiKeys.read(path)
+        assert not file.is_valid
         # Afterwards it is looked at as before.
         write_keys(tmp_path, survey="b")
         await asyncio.to_thread(wait_for, lambda: access.keys == ApiKeys.read(path), "the new keys")
+        await asyncio.to_thread(wait_for, lambda: file.is_valid, "it to be valid")
         watching.cancel()
 
     asyncio.run(asyncio.wait_for(look(), 60))
