@@ -7,7 +7,7 @@ import tomllib
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from starlette.types import Scope
@@ -54,6 +54,20 @@ class ApiKey(Limits):
     def limits(self) -> Limits:
         """How much its caller may ask for."""
         return Limits.model_validate(self.model_dump(include=set(Limits.model_fields)))
+
+
+class ShownKey(NamedTuple):
+    """A key that was shown, and that is valid.
+
+    Attributes
+    ----------
+    key
+    checksum
+        Of several checksums that it has, which one it was shown by: its place among them, from 1. None if it has one.
+    """
+
+    key: ApiKey
+    checksum: int | None
 
 
 class ApiKeys(BaseModel):
@@ -128,17 +142,25 @@ class ApiKeys(BaseModel):
         return None
 
     @cached_property
-    def _digests(self) -> list[tuple[bytes, ApiKey]]:
-        return [(bytes.fromhex(digest), key) for key in self.keys for digest in key.sha256]
+    def _digests(self) -> list[tuple[bytes, ShownKey]]:
+        return [
+            (bytes.fromhex(digest), ShownKey(key, place if len(key.sha256) > 1 else None))
+            for key in self.keys
+            for place, digest in enumerate(key.sha256, 1)
+        ]
 
     def check(self, presented: bytes | None) -> ApiKey:
-        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these.
+        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these."""
+        return self.find(presented).key
+
+    def find(self, presented: bytes | None) -> ShownKey:
+        """Return the same, with which of its checksums it was shown by.
 
         Every key is compared, each in constant time, so that the time tells nothing about them.
         """
         digest = hashlib.sha256(presented or b"").digest()
         compare = hmac.compare_digest
-        found = [key for each, key in self._digests if compare(each, digest)]
+        found = [shown for each, shown in self._digests if compare(each, digest)]
         if presented is None or not found:
             msg = "Send a valid key as `Authorization: Bearer KEY`."
             raise UnauthorizedError(msg)

@@ -62,6 +62,8 @@ class Seen(NamedTuple):
     scored, failed
         How many items of a batch were, and were not.
     parent
+    key_checksum
+        By which of several checksums its key was shown: its place among them, from 1.
     """
 
     began: float
@@ -81,6 +83,7 @@ class Seen(NamedTuple):
     scored: int | None
     failed: int | None
     parent: Parent | None
+    key_checksum: int | None = None
 
 
 def parent_of(headers: list[tuple[bytes, bytes]]) -> Parent | None:
