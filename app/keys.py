@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from starlette.types import Scope
 
 from app.errors import UnauthorizedError
-from app.limits import Limits
+from app.limits import UNKNOWN_WORD, Limits
 from app.refusals import KeysRefusedError
 from app.settings import ENV_PREFIX, Settings
 from galaxytree.scopes import DEFAULT_SCOPES, MOST_NAME_LETTERS, KeyScope
@@ -79,14 +79,19 @@ class ApiKeys(BaseModel):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for what, found in (
-            ("name", Counter(key.name for key in self.keys)),
-            ("sha256", Counter(digest for key in self.keys for digest in key.sha256)),
-        ):
-            twice = sorted(each for each, count in found.items() if count > 1)
-            if twice:
-                msg = f"{what} {twice[0]!r} is there more than once"
-                raise ValueError(msg)
+        names = Counter(key.name for key in self.keys)
+        twice = sorted(name for name, count in names.items() if count > 1)
+        if twice:
+            msg = f"name {twice[0]!r} is there more than once"
+            raise ValueError(msg)
+        holder: dict[str, str] = {}
+        for key in self.keys:
+            for digest in key.sha256:
+                if digest in holder:
+                    # Never the checksum: of a key that somebody thought up it says enough to guess it.
+                    msg = f"a sha256 of {holder[digest]!r} is there more than once, the second time for {key.name!r}"
+                    raise ValueError(msg)
+                holder[digest] = key.name
         return self
 
     @classmethod
@@ -110,11 +115,8 @@ class ApiKeys(BaseModel):
             msg = f"the API keys in {path} can't be read ({error.strerror}): correct api_keys_file, or leave it unset"
             raise KeysRefusedError(msg) from error
         except ValidationError as error:
-            # Never its input: whoever writes a key into the file by mistake is not to find it in the log.
-            first = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "keys"
-            said = first["msg"].removeprefix("Value error, ")
-            msg = f"the API keys in {path} are not as they should be ({where}: {said}): correct the file"
+            said = _complaint(error, held["keys"])
+            msg = f"the API keys in {path} are not as they should be ({said}): correct the file"
             raise KeysRefusedError(msg) from None
         except ValueError as error:
             msg = f"the API keys in {path} are no TOML ({error}): correct the file"
@@ -176,3 +178,30 @@ def shown_key(scope: Scope) -> bytes | None:
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, key = header.partition(b" ")
     return key.strip(b" \t") if scheme.lower() == b"bearer" and key else None
+
+
+def _complaint(error: ValidationError, entries: Any) -> str:  # noqa: ANN401 (whatever TOML can hold)
+    """Return what is wrong first, and with whose key.
+
+    Never the input: whoever writes a key into the file by mistake is not to find it in the log.
+    """
+    first = error.errors(include_input=False)[0]
+    said = first["msg"].removeprefix("Value error, ")
+    match first["loc"]:
+        case ("keys", int(place), *words):
+            word = str(words[0]) if words else ""
+            if word == "sha256" and first["type"] != "missing":
+                said = "a checksum is the SHA-256 of a key, 64 digits 0 to 9 and a to f; `galaxytree key` makes one"
+            elif first["type"] == UNKNOWN_WORD:
+                said = f"there is no such word, but {', '.join(ApiKey.model_fields)}"
+            whose = _whose(entries[place], place)
+            return f"{whose}, {word}: {said}" if word else f"{whose}: {said}"
+        case words:
+            return f"{'.'.join(str(word) for word in words) or 'keys'}: {said}"
+
+
+def _whose(entry: Any, place: int) -> str:  # noqa: ANN401 (as above)
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= MOST_NAME_LETTERS:
+        return f"key {name!r}"
+    return f"key number {place + 1}"

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,24 +95,36 @@ def test_the_name_of_a_key(tmp_path: Path) -> None:
         ("", r"names no API keys: .* write `keys = \[\]` if nobody is to have one"),
         ("# half a file\n", r"write `keys = \[\]`"),
         ("key = []", r"write `keys = \[\]`"),
-        ('[[keys]]\nname = "a"\nsha256 = "a"', "keys.0.sha256"),
+        ('[[keys]]\nname = "a"\nsha256 = "a"', "key 'a', sha256: a checksum is the SHA-256 of a key, 64 digits"),
+        ('[[keys]]\nname = "a"\nsha256 = []', "key 'a', sha256: a checksum is"),
+        ('[[keys]]\nname = "a"', r"\(key 'a', sha256: Field required\)"),
+        (entry("b", "1") + entry("a", "2", 'scopes = ["batch", "root"]'), r"\(key 'a', scopes: Input should be 'class"),
+        (entry("b", "1") + '[[keys]]\nsha256 = "a"', r"\(key number 2, name: Field required\)"),
+        ('keys = ["open sesame"]', r"\(key number 1: Input"),
+        ("keys = 5", r"\(keys: Input should be"),
         ("not TOML", "no TOML"),
         (entry("a", "1") + entry("a", "2"), "name 'a' is there more than once"),
-        (entry("a", "1") + entry("b", "1"), "is there more than once"),
-        (entry("a", "1", "scopes = []"), "keys.0.scopes"),
-        (entry("a", "1", 'scopes = ["root"]'), "keys.0.scopes"),
-        (entry("a", "1", "burst = 2"), "burst needs requests_per_second"),
-        (entry("a", "1", "requests_per_second = nan"), "keys.0.requests_per_second"),
-        (entry("a", "1", "images_per_day = 0"), "keys.0.images_per_day"),
-        (entry("a", "1", "images_per_dya = 5"), "keys.0.images_per_dya"),
-        (entry("a\\nb", "1"), "can be printed"),
+        (entry("a", "1") + entry("b", "1"), "a sha256 of 'a' is there more than once, the second time for 'b'"),
+        (entry("a", "1", "scopes = []"), "key 'a', scopes: "),
+        (entry("a", "1", 'scopes = ["root"]'), "key 'a', scopes: Input should be 'classify', "),
+        (entry("a", "1", "burst = 2"), r"\(key 'a': burst needs requests_per_second\)"),
+        (entry("a", "1", "requests_per_second = nan"), "key 'a', requests_per_second: "),
+        (entry("a", "1", "images_per_day = 0"), "key 'a', images_per_day: "),
+        (
+            entry("a", "1", "images_per_dya = 5"),
+            "key 'a', images_per_dya: there is no such word, but requests_per_second, ",
+        ),
+        (entry("a\\nb", "1"), r"\(key number 1, name: .*can be printed"),
     ],
 )
 def test_a_file_that_holds_something_else(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(text)
-    with pytest.raises(KeysRefusedError, match=says):
+    with pytest.raises(KeysRefusedError, match=says) as refused:
         ApiKeys.read(path)
+    # Neither what may be a key by mistake, nor a checksum, from which one that somebody thought up could be guessed.
+    assert "sesame" not in str(refused.value)
+    assert not re.search("[0-9a-f]{12}", str(refused.value))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

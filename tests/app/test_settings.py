@@ -129,6 +129,30 @@ def test_what_other_commands_are_set_by_is_known() -> None:
     assert {begin for begin in OTHERS_BEGIN if any(name.startswith(begin) for name in others)} == set(OTHERS_BEGIN)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (
+            "ADDRESS_LIMITS",
+            "requests=5",
+            "'requests' is no limit; there are requests_per_second, burst, concurrent_requests, ",
+        ),
+        ("ADDRESS_LIMITS", "burst=5", ": burst needs requests_per_second"),
+        ("ADDRESS_LIMITS", "images_per_day=many", "images_per_day: Input should be a valid integer"),
+        ("TRUSTED_PROXIES", "nginx", "'nginx' is no address or network"),
+        ("DRAIN_SECONDS", "nan", ": Input should be a finite number"),
+        ("READY_SHARE", "nan", ": Input should be a finite number"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, f"GALAXYTREE_{name}", value)
+    ended = CliRunner().invoke(serve, ["--port", "0"])
+    assert ended.exit_code == 2
+    (line,) = (line for line in ended.output.splitlines() if line.startswith("Error: "))
+    assert f"(GALAXYTREE_{name})" in line
+    assert says in line
+
+
 def test_an_empty_option_is_refused() -> None:
     ended = CliRunner().invoke(serve, ["--queue-images", ""])
     assert ended.exit_code == 2
