@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -360,6 +361,22 @@ def test_a_file_that_cannot_be_looked_at_changes_nothing(
         watching.cancel()
 
     asyncio.run(asyncio.wait_for(look(), 60))
+
+
+def test_a_file_on_a_disk_that_hangs_is_not_what_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_keys(tmp_path, survey="a")
+    file, hangs, look_at = KeysFile(path, Access(ApiKeys.read(path)), seconds=0.001), threading.Event(), KeysFile._look
+    monkeypatch.setattr("app.keys_file.HANGS_SECONDS", 0.2)
+    monkeypatch.setattr(KeysFile, "_look", lambda self: (hangs.wait(60), look_at(self))[1])
+
+    async def look() -> None:
+        watching = asyncio.create_task(file.watch())
+        await asyncio.to_thread(wait_for, lambda: not file.is_valid, "it to be told")
+        hangs.set()
+        await asyncio.to_thread(wait_for, lambda: file.is_valid, "it to be looked at again")
+        watching.cancel()
+
+    asyncio.run(look())
 
 
 def test_a_file_that_was_settled_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
