@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from app.areas import scope_for
 from app.errors import ForbiddenError, ServiceError
-from app.keys import ApiKey, ApiKeys, shown_key
+from app.keys import ApiKeys, ShownKey, shown_key
 from app.limits import Header, Limits, Meter
 from app.settings import Settings
 from galaxytree.scopes import KeyScope
@@ -36,12 +36,15 @@ class Ticket:
     ----------
     name
         Whose key was shown; None where no keys are set.
+    checksum
+        By which of several checksums, see `app.keys.ShownKey`.
     """
 
-    __slots__ = ("_here", "_images", "_meter", "name")
+    __slots__ = ("_here", "_images", "_meter", "checksum", "name")
 
-    def __init__(self, name: str | None, meter: Meter | None, images: int) -> None:
+    def __init__(self, name: str | None, meter: Meter | None, images: int, checksum: int | None = None) -> None:
         self.name = name
+        self.checksum = checksum
         self._meter = meter
         self._images = images
         self._here = True
@@ -177,7 +180,7 @@ class Access:
         """Return what a request needs a key for; None if anyone may make it."""
         return scope_for(scope["method"], scope["path"], public_metrics=self._public_metrics)
 
-    def check(self, scope: Scope, needed: KeyScope) -> ApiKey | None:
+    def check(self, scope: Scope, needed: KeyScope) -> ShownKey | None:
         """Return the key that a request shows; None where no keys are set.
 
         Raises
@@ -192,13 +195,14 @@ class Access:
                 msg = "Without API keys nobody may do this: start the service with api_keys_file."
                 raise ForbiddenError(msg, needed)
             return None
-        key = self._keys.check(shown_key(scope))
+        shown = self._keys.find(shown_key(scope))
+        key = shown.key
         if needed not in key.scopes and not (needed == "metrics" and "admin" in key.scopes):
-            scope[TICKET] = Ticket(key.name, None, 0)
+            scope[TICKET] = Ticket(key.name, None, 0, shown.checksum)
             has = ", ".join(sorted(key.scopes))
             msg = f"This key is for {has}, and this needs one for {needed} (scopes in the file of API keys)."
             raise ForbiddenError(msg, needed)
-        return key
+        return shown
 
     def admit(self, scope: Scope, needed: KeyScope, images: int = 0, least: int = 0) -> Ticket | None:
         """Let a request in, or not.
@@ -224,16 +228,17 @@ class Access:
         RateLimitedError
             If the caller has asked for too much.
         """
-        key = self.check(scope, needed)
-        if key is None:
+        shown = self.check(scope, needed)
+        if shown is None:
             if self._address_limits is None:
                 return None
-            name, meter = None, self._meter_of(scope)
+            name, checksum, meter = None, None, self._meter_of(scope)
         else:
-            name, meter = key.name, self._meters.get(key.name)
+            name, checksum = shown.key.name, shown.checksum
+            meter = self._meters.get(name)
             _log.debug("key of %s", name)
         # Who is refused is known too, to the log.
-        ticket = scope[TICKET] = Ticket(name, meter, images)
+        ticket = scope[TICKET] = Ticket(name, meter, images, checksum)
         if meter is not None:
             meter.enter(images, least)
         return ticket

@@ -74,7 +74,8 @@ HostNames = Annotated[
     Field(
         title="Host names",
         description="Names by which the service goes, with spaces or commas between them: a name, *.name for those "
-        "below it, an address, or * for any; requests for others are answered 421, but for the health of it",
+        "below it, an address, or * for any; requests for others are answered 421, but for its health and, by an "
+        "address, for GET /metrics",
     ),
 ]
 CorsOrigins = Annotated[

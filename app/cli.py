@@ -13,6 +13,7 @@ from app.descriptors import raise_limit
 from app.ending import end_without_stragglers
 from app.listening import listen, listening
 from app.logs import logging_config
+from app.misspelt import check_variables
 from app.refusals import StartRefusedError
 from app.settings import ENV_PREFIX, Settings
 from app.signals import heard_from_the_start
@@ -32,6 +33,7 @@ def serve(**given: Any) -> None:  # noqa: ANN401  (options of every type)
     settings = settings_from(Settings, given)
     logging.config.dictConfig(logging_config(settings.log_level, settings.log_format))
     try:
+        check_variables(os.environ)
         # First the address: a port that is taken is to be known before anything that costs time.
         with (
             heard_from_the_start(),

@@ -49,11 +49,23 @@ class Hosts:
 
     def allow(self, scope: Scope) -> bool:
         """Whether a request is for one of them, and for no other."""
-        said = [value for name, value in scope["headers"] if name == b"host"]
-        if len(said) != 1:
-            return False
-        host = _without_port(said[0].decode("latin-1").lower())
-        return host in self.names or host.endswith(self.below)
+        host = _host_of(scope)
+        return host is not None and (host in self.names or host.endswith(self.below))
+
+
+def is_by_address(scope: Scope) -> bool:
+    """Whether a request is for an address of IP, and for no name."""
+    try:
+        ip_address(_host_of(scope) or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _host_of(scope: Scope) -> str | None:
+    """Return whom a request is for, without a port; None if it says nothing, or more than one."""
+    said = [value for name, value in scope["headers"] if name == b"host"]
+    return _without_port(said[0].decode("latin-1").lower()) if len(said) == 1 else None
 
 
 def _without_port(host: str) -> str:

@@ -7,13 +7,13 @@ import tomllib
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from starlette.types import Scope
 
 from app.errors import UnauthorizedError
-from app.limits import Limits
+from app.limits import UNKNOWN_WORD, Limits
 from app.refusals import KeysRefusedError
 from app.settings import ENV_PREFIX, Settings
 from galaxytree.scopes import DEFAULT_SCOPES, MOST_NAME_LETTERS, KeyScope
@@ -56,28 +56,49 @@ class ApiKey(Limits):
         return Limits.model_validate(self.model_dump(include=set(Limits.model_fields)))
 
 
+class ShownKey(NamedTuple):
+    """A key that was shown, and that is valid.
+
+    Attributes
+    ----------
+    key
+    checksum
+        Of several checksums that it has, which one it was shown by: its place among them, from 1. None if it has one.
+    """
+
+    key: ApiKey
+    checksum: int | None
+
+
 class ApiKeys(BaseModel):
-    """The keys that are valid; without any the service is open to everyone."""
+    """The keys that are valid. There may be none: nobody has one then, and what needs one is for nobody."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    keys: Annotated[tuple[ApiKey, ...], Field(min_length=1)]
+    keys: tuple[ApiKey, ...]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for what, found in (
-            ("name", Counter(key.name for key in self.keys)),
-            ("sha256", Counter(digest for key in self.keys for digest in key.sha256)),
-        ):
-            twice = sorted(each for each, count in found.items() if count > 1)
-            if twice:
-                msg = f"{what} {twice[0]!r} is there more than once"
-                raise ValueError(msg)
+        names = Counter(key.name for key in self.keys)
+        twice = sorted(name for name, count in names.items() if count > 1)
+        if twice:
+            msg = f"name {twice[0]!r} is there more than once"
+            raise ValueError(msg)
+        holder: dict[str, str] = {}
+        for key in self.keys:
+            for digest in key.sha256:
+                if digest in holder:
+                    # Never the checksum: of a key that somebody thought up it says enough to guess it.
+                    msg = f"a sha256 of {holder[digest]!r} is there more than once, the second time for {key.name!r}"
+                    raise ValueError(msg)
+                holder[digest] = key.name
         return self
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a TOML file with ``[[keys]]``, each with ``name`` and ``sha256``, ``scopes`` and limits.
+
+        That nobody is to have a key must be said, as ``keys = []``: a file that is empty may be half written.
 
         Raises
         ------
@@ -85,16 +106,17 @@ class ApiKeys(BaseModel):
             If the file can't be read, or holds something else.
         """
         try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+            held = tomllib.loads(path.read_text("utf-8"))
+            if "keys" not in held:
+                msg = f"{path} names no API keys: correct the file, or write `keys = []` if nobody is to have one"
+                raise KeysRefusedError(msg)
+            return cls.model_validate(held)
         except OSError as error:
             msg = f"the API keys in {path} can't be read ({error.strerror}): correct api_keys_file, or leave it unset"
             raise KeysRefusedError(msg) from error
         except ValidationError as error:
-            # Never its input: whoever writes a key into the file by mistake is not to find it in the log.
-            first = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "keys"
-            said = first["msg"].removeprefix("Value error, ")
-            msg = f"the API keys in {path} are not as they should be ({where}: {said}): correct the file"
+            said = _complaint(error, held["keys"])
+            msg = f"the API keys in {path} are not as they should be ({said}): correct the file"
             raise KeysRefusedError(msg) from None
         except ValueError as error:
             msg = f"the API keys in {path} are no TOML ({error}): correct the file"
@@ -122,17 +144,25 @@ class ApiKeys(BaseModel):
         return None
 
     @cached_property
-    def _digests(self) -> list[tuple[bytes, ApiKey]]:
-        return [(bytes.fromhex(digest), key) for key in self.keys for digest in key.sha256]
+    def _digests(self) -> list[tuple[bytes, ShownKey]]:
+        return [
+            (bytes.fromhex(digest), ShownKey(key, place if len(key.sha256) > 1 else None))
+            for key in self.keys
+            for place, digest in enumerate(key.sha256, 1)
+        ]
 
     def check(self, presented: bytes | None) -> ApiKey:
-        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these.
+        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these."""
+        return self.find(presented).key
+
+    def find(self, presented: bytes | None) -> ShownKey:
+        """Return the same, with which of its checksums it was shown by.
 
         Every key is compared, each in constant time, so that the time tells nothing about them.
         """
         digest = hashlib.sha256(presented or b"").digest()
         compare = hmac.compare_digest
-        found = [key for each, key in self._digests if compare(each, digest)]
+        found = [shown for each, shown in self._digests if compare(each, digest)]
         if presented is None or not found:
             msg = "Send a valid key as `Authorization: Bearer KEY`."
             raise UnauthorizedError(msg)
@@ -148,3 +178,30 @@ def shown_key(scope: Scope) -> bytes | None:
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, key = header.partition(b" ")
     return key.strip(b" \t") if scheme.lower() == b"bearer" and key else None
+
+
+def _complaint(error: ValidationError, entries: Any) -> str:  # noqa: ANN401 (whatever TOML can hold)
+    """Return what is wrong first, and with whose key.
+
+    Never the input: whoever writes a key into the file by mistake is not to find it in the log.
+    """
+    first = error.errors(include_input=False)[0]
+    said = first["msg"].removeprefix("Value error, ")
+    match first["loc"]:
+        case ("keys", int(place), *words):
+            word = str(words[0]) if words else ""
+            if word == "sha256" and first["type"] != "missing":
+                said = "a checksum is the SHA-256 of a key, 64 digits 0 to 9 and a to f; `galaxytree key` makes one"
+            elif first["type"] == UNKNOWN_WORD:
+                said = f"there is no such word, but {', '.join(ApiKey.model_fields)}"
+            whose = _whose(entries[place], place)
+            return f"{whose}, {word}: {said}" if word else f"{whose}: {said}"
+        case words:
+            return f"{'.'.join(str(word) for word in words) or 'keys'}: {said}"
+
+
+def _whose(entry: Any, place: int) -> str:  # noqa: ANN401 (as above)
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= MOST_NAME_LETTERS:
+        return f"key {name!r}"
+    return f"key number {place + 1}"

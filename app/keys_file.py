@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from pathlib import Path
-from time import time
+from time import monotonic, time
 
 from app.access import Access
 from app.keys import ApiKeys
@@ -15,6 +15,9 @@ LOOK_SECONDS = 1.0
 SETTLED_SECONDS = 3.0
 """A file that was written this short a time ago is read again: what is written within one tick of a file system's clock
 looks as if nothing had been."""
+
+HANGS_SECONDS = 10.0
+"""A look that takes longer is taken for one at a file system that hangs."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +43,13 @@ class KeysFile:
         self._seconds = seconds
         self._print: _Print | None = None
         self._said = ""
+        self._is_valid = True
+        self._looked_at = monotonic()
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether what the file says now is what the service goes by."""
+        return self._is_valid and monotonic() - self._looked_at < self._seconds + HANGS_SECONDS
 
     async def watch(self) -> None:
         """Look at the file for ever."""
@@ -50,10 +60,12 @@ class KeysFile:
                 keys = await asyncio.to_thread(self._look)
             except Exception:  # noqa: BLE001 (the keys that are known stay, whatever is wrong with the file)
                 _log.exception("the API keys can't be looked at")
+                self._is_valid, self._looked_at = False, monotonic()
                 continue
             if keys is not None and keys != self._access.keys:
                 self._say_what_changed(keys)
                 self._access.renew(keys)
+            self._is_valid, self._looked_at = not self._said, monotonic()
 
     def _look(self) -> ApiKeys | None:
         """Return the keys of a file that has changed, if they make sense."""

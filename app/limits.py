@@ -9,7 +9,7 @@ from math import ceil
 from time import monotonic, time
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import RateLimitedError
 
@@ -20,6 +20,9 @@ Header = tuple[bytes, bytes]
 POLICY, LEFT = b"ratelimit-policy", b"ratelimit"
 SAYS_LIMITS = frozenset({POLICY, LEFT})
 """Headers of answers."""
+
+UNKNOWN_WORD = "extra_forbidden"
+"""How pydantic calls it."""
 
 _PAIR = 2
 
@@ -63,7 +66,17 @@ class Limits(BaseModel):
         if len({name for name, _ in pairs}) < len(pairs):
             msg = "each limit can be said once only"
             raise ValueError(msg)
-        return cls.model_validate(dict(pairs))
+        try:
+            return cls.model_validate(dict(pairs))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            msg = first["msg"].removeprefix("Value error, ")
+            if first["type"] == UNKNOWN_WORD:
+                msg = f"{name!r} is no limit; there are {', '.join(cls.model_fields)}"
+            elif name:
+                msg = f"{name}: {msg}"
+            raise ValueError(msg) from None
 
     @property
     def are_any(self) -> bool:

@@ -21,7 +21,7 @@ class Proxies:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read addresses and networks with spaces or commas between them; ValueError if one is none."""
-        return cls(tuple(ip_network(each) for each in text.replace(",", " ").split()))
+        return cls(tuple(_network(each) for each in text.replace(",", " ").split()))
 
     def know(self, address: str) -> bool:
         """Whether an address is that of a proxy that is known."""
@@ -48,6 +48,20 @@ class Proxies:
             if not any(parsed in network for network in self.networks):
                 break
         return client
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        pass
+    try:
+        whole = ip_network(text, strict=False)
+    except ValueError:
+        msg = f"{text!r} is no address or network, such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32; names are not taken"
+        raise ValueError(msg) from None
+    msg = f"{text!r} is an address within a network: write {text.partition('/')[0]}, or {whole} for all of it"
+    raise ValueError(msg)
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:

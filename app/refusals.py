@@ -10,6 +10,7 @@ and ends with exit status 2.
     ├── DeviceRefusedError    the execution provider asked for doesn't come up
     ├── WorkerRefusedError    a process that runs the network doesn't come up
     ├── KeysRefusedError      the file of API keys
+    ├── SettingsRefusedError  a variable that is misspelt
     ├── TracesRefusedError    what makes traces isn't installed
     └── AddressRefusedError   the address to listen on
 """
@@ -36,6 +37,10 @@ class WorkerRefusedError(StartRefusedError):
 
 class KeysRefusedError(StartRefusedError):
     """The file of API keys can't be read."""
+
+
+class SettingsRefusedError(StartRefusedError):
+    """A variable is no setting, and near to one without which more would be open."""
 
 
 class TracesRefusedError(StartRefusedError):

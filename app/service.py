@@ -57,6 +57,8 @@ class Service:
         Whether the service is starting, ready or draining.
     telemetry
         What it tells of itself.
+    keys_file
+        The file of keys, once it is watched.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class Service:
     starter: Starter = STARTER
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    keys_file: KeysFile | None = None
     _fetcher: Fetcher | None = None
     _loading: asyncio.Task[None] | None = None
     _watching: asyncio.Task[None] | None = None
@@ -211,7 +214,10 @@ class Service:
         else:
             if self.settings.address_limits is not None:
                 _log.warning("address_limits are for services without API keys, and not used here")
-            self._watching = asyncio.create_task(KeysFile(self.settings.api_keys_file, self.access).watch())
+            count = len(self.access.keys.keys) if self.access.keys else 0
+            _log.info("API keys read, %d valid (%s)", count, self.settings.api_keys_file)
+            self.keys_file = KeysFile(self.settings.api_keys_file, self.access)
+            self._watching = asyncio.create_task(self.keys_file.watch())
         self.telemetry.start()
         self._fetcher = Fetcher.of(self.settings, self.telemetry.numbers)
         self._loading = asyncio.create_task(self._load())

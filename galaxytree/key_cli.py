@@ -49,7 +49,8 @@ def key(name: str, *, scopes: tuple[str, ...], **limits: float | None) -> None:
     """Make an API key for NAME.
 
     The key is shown once, on standard error. The lines for the service's file of keys are written to standard output,
-    so that `galaxytree key NAME >> keys.toml` adds them; they hold no key, but its SHA-256.
+    so that `galaxytree key NAME >> keys.toml.new` adds them to a copy of it, which then takes its place; they hold no
+    key, but its SHA-256. Of a NAME that is there already, only the new SHA-256 goes into the file, beside the old one.
     """
     if not name.isprintable() or not 0 < len(name) <= MOST_NAME_LETTERS:
         msg = f"NAME must be 1 to {MOST_NAME_LETTERS} letters that can be printed"

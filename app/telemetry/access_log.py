@@ -158,6 +158,8 @@ def line_of(seen: Seen) -> bytes:
         "bytes_out": seen.bytes_out,
         "ms": round(1000 * seen.seconds, 3),
     }
+    if seen.key_checksum is not None:
+        said["key_checksum"] = seen.key_checksum
     if seen.stages is not None:
         said["decode_ms"], said["queue_ms"], said["infer_ms"] = seen.stages
     if seen.views is not None:

@@ -63,6 +63,7 @@ class ServiceCollector(Collector):
         yield from self._fetches()
         yield from self._workers()
         yield from self._state()
+        yield from self._keys()
         yield from self._gpu()
         log = self._service.telemetry.access_log
         yield _counter(m.LOG_LINES_LOST, {(): 0 if log is None else log.lost}.items())
@@ -142,6 +143,11 @@ class ServiceCollector(Collector):
         }
         yield _gauge(m.MODEL, models.items())
         yield _gauge(m.BUILD, [((version("galaxytree"),), 1.0)])
+
+    def _keys(self) -> Iterator[Family]:
+        keys, file = self._service.access.keys, self._service.keys_file
+        yield _gauge(m.KEYS, [] if keys is None else [((), len(keys.keys))])
+        yield _gauge(m.KEYS_FILE_OK, [] if file is None else [((), float(file.is_valid))])
 
     def _gpu(self) -> Iterator[Family]:
         if all(live.running.provider == CPU for live in self._service.roster.live):

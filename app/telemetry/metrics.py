@@ -147,6 +147,19 @@ GPU_MEMORY = Metric(
     "gpu_memory_bytes", "gauge", ("gpu", "kind"), "Memory of each GPU, `used` by whatever process, and `total`"
 )
 GPU_BUSY = Metric("gpu_utilization_ratio", "gauge", ("gpu",), "Part of the last moment in which a GPU computed")
+KEYS = Metric(
+    "api_keys",
+    "gauge",
+    (),
+    "API keys that are valid, 0 if nobody has one; where no file of keys is set there is no such series",
+)
+KEYS_FILE_OK = Metric(
+    "api_keys_file_ok",
+    "gauge",
+    (),
+    "1 if what the file of keys says now is what is valid; 0 while it can't be read, makes no sense or is gone, and "
+    "the keys from before stay. Where no file of keys is set there is no such series",
+)
 LOG_LINES_LOST = Metric(
     "access_log_lines_lost", "counter", (), "Lines of the access log that could not be written, or not fast enough"
 )

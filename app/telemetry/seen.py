@@ -67,6 +67,8 @@ class Seen(NamedTuple):
     parent
     ended
         Of a batch whose answer the service broke off, the code of the error that it is for.
+    key_checksum
+        By which of several checksums its key was shown: its place among them, from 1.
     """
 
     began: float
@@ -87,6 +89,7 @@ class Seen(NamedTuple):
     failed: int | None
     parent: Parent | None
     ended: str | None = None
+    key_checksum: int | None = None
 
 
 def parent_of(headers: list[tuple[bytes, bytes]]) -> Parent | None:

@@ -137,12 +137,13 @@ class Watcher:
         timing = next((value for name, value in headers if name == _TIMING), None)
         views, priority = _asked(route, scope["query_string"], self._views) if method == _POST else (None, None)
         scored, failed = scope.get(ITEMS, (None, None))
+        ticket = ticket_of(scope)
         return Seen(
             ended - seconds,
             seconds,
             request_id,
             None if client is None else client[0],
-            None if (ticket := ticket_of(scope)) is None else ticket.name,
+            None if ticket is None else ticket.name,
             method,
             route,
             status,
@@ -156,6 +157,7 @@ class Watcher:
             failed,
             parent_of(scope["headers"]),
             scope.get(ENDED),
+            None if ticket is None else ticket.checksum,
         )
 
 

@@ -220,6 +220,35 @@ def test_health_is_told_by_any_name(named: Threaded) -> None:
     assert httpx.get(f"{named.url}/model").json()["code"] == "wrong_host"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "host", "is_let_in"),
+    [
+        ("GET", "/metrics", "127.0.0.1", True),
+        ("GET", "/metrics", "10.1.2.3:8000", True),
+        ("GET", "/metrics?name=up", "10.1.2.3", True),
+        ("GET", "/metrics", "[::1]", True),
+        ("GET", "/metrics", "[2001:db8::8]:8000", True),
+        ("GET", "/metrics", "galaxies.example", True),
+        ("GET", "/metrics", "evil.example", False),
+        ("GET", "/metrics", "10.1.2.3.evil.example", False),
+        ("GET", "/metrics", "localhost:8000", False),
+        ("GET", "/metrics", "", False),
+        ("GET", "/metrics", "10.1.2.3\r\nHost: evil.example", False),
+        ("GET", "/metrics%0a", "10.1.2.3", False),
+        ("GET", "/metrics/", "10.1.2.3", False),
+        ("POST", "/metrics", "10.1.2.3", False),
+        ("GET", "/model", "10.1.2.3", False),
+        ("POST", "/admin/reload", "10.1.2.3", False),
+    ],
+)
+def test_prometheus_asks_by_an_address(named: Threaded, method: str, path: str, host: str, *, is_let_in: bool) -> None:
+    with peer(named.port) as one:
+        one.say(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+        answer = one.answer()
+    assert answer.status == (200 if is_let_in else 421)
+    assert is_let_in == (b"galaxytree_ready" in answer.body)
+
+
 @pytest.mark.parametrize("text", ["", "a b.example/x", "https://a.example", "a.example:80", "*.", "a..b"])
 def test_names_that_are_none(text: str) -> None:
     with pytest.raises(ValidationError):

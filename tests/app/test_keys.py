@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from app.settings import Settings
 from galaxytree.client import Client
 from tests.app.callers import bearer, entry, write_keys
 from tests.galaxies import jpeg
+from tests.scraping import Scrape
 from tests.servers import Process, Threaded, refusal, serving, threaded, wait_for
 
 # The last byte of "à" in UTF-8 is a space in Latin-1.
@@ -90,26 +93,39 @@ def test_the_name_of_a_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "keys: Field required"),
-        ("keys = []", "keys: Tuple"),
-        ('[[keys]]\nname = "a"\nsha256 = "a"', "keys.0.sha256"),
+        ("", r"names no API keys: .* write `keys = \[\]` if nobody is to have one"),
+        ("# half a file\n", r"write `keys = \[\]`"),
+        ("key = []", r"write `keys = \[\]`"),
+        ('[[keys]]\nname = "a"\nsha256 = "a"', "key 'a', sha256: a checksum is the SHA-256 of a key, 64 digits"),
+        ('[[keys]]\nname = "a"\nsha256 = []', "key 'a', sha256: a checksum is"),
+        ('[[keys]]\nname = "a"', r"\(key 'a', sha256: Field required\)"),
+        (entry("b", "1") + entry("a", "2", 'scopes = ["batch", "root"]'), r"\(key 'a', scopes: Input should be 'class"),
+        (entry("b", "1") + '[[keys]]\nsha256 = "a"', r"\(key number 2, name: Field required\)"),
+        ('keys = ["open sesame"]', r"\(key number 1: Input"),
+        ("keys = 5", r"\(keys: Input should be"),
         ("not TOML", "no TOML"),
         (entry("a", "1") + entry("a", "2"), "name 'a' is there more than once"),
-        (entry("a", "1") + entry("b", "1"), "is there more than once"),
-        (entry("a", "1", "scopes = []"), "keys.0.scopes"),
-        (entry("a", "1", 'scopes = ["root"]'), "keys.0.scopes"),
-        (entry("a", "1", "burst = 2"), "burst needs requests_per_second"),
-        (entry("a", "1", "requests_per_second = nan"), "keys.0.requests_per_second"),
-        (entry("a", "1", "images_per_day = 0"), "keys.0.images_per_day"),
-        (entry("a", "1", "images_per_dya = 5"), "keys.0.images_per_dya"),
-        (entry("a\\nb", "1"), "can be printed"),
+        (entry("a", "1") + entry("b", "1"), "a sha256 of 'a' is there more than once, the second time for 'b'"),
+        (entry("a", "1", "scopes = []"), "key 'a', scopes: "),
+        (entry("a", "1", 'scopes = ["root"]'), "key 'a', scopes: Input should be 'classify', "),
+        (entry("a", "1", "burst = 2"), r"\(key 'a': burst needs requests_per_second\)"),
+        (entry("a", "1", "requests_per_second = nan"), "key 'a', requests_per_second: "),
+        (entry("a", "1", "images_per_day = 0"), "key 'a', images_per_day: "),
+        (
+            entry("a", "1", "images_per_dya = 5"),
+            "key 'a', images_per_dya: there is no such word, but requests_per_second, ",
+        ),
+        (entry("a\\nb", "1"), r"\(key number 1, name: .*can be printed"),
     ],
 )
 def test_a_file_that_holds_something_else(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(text)
-    with pytest.raises(KeysRefusedError, match=says):
+    with pytest.raises(KeysRefusedError, match=says) as refused:
         ApiKeys.read(path)
+    # Neither what may be a key by mistake, nor a checksum, from which one that somebody thought up could be guessed.
+    assert "sesame" not in str(refused.value)
+    assert not re.search("[0-9a-f]{12}", str(refused.value))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
@@ -272,24 +288,95 @@ def test_a_file_that_makes_no_sense_changes_nothing(changing: Changing) -> None:
     assert changing.process.log.count("are not there any more") == 1
 
 
+def test_the_last_key_is_taken_back(changing: Changing) -> None:
+    changing.path.write_text("keys = []\n")
+    changing.waits_for("API keys read again, 0 valid (gone: survey)")
+    assert not changing.lets_in("first")
+    # It isn't open then: who shows no key isn't let in either.
+    for path in ("/classify", "/classify/batch", "/admin/reload", "/nowhere"):
+        assert httpx.post(changing.process.url + path, content=b"").json()["code"] == "unauthorized"
+    changing.path.write_text(entry("survey", "again"))
+    changing.waits_for("1 valid (new: survey)")
+    assert changing.lets_in("again")
+
+
+def test_what_is_measured_says_whether_the_file_is_what_is_valid(model_folder: Path, tmp_path: Path) -> None:
+    path = write_keys(tmp_path, survey="first", page="second")
+    settings = {"model": str(model_folder), "api_keys_file": str(path), "public_metrics": "1", "workers": "1"}
+    with serving(tmp_path / "log", **settings) as process:
+
+        def told() -> tuple[float | None, ...]:
+            samples = Scrape.at(process.url).samples
+            return tuple(samples.get((f"galaxytree_api_keys{more}", frozenset())) for more in ("", "_file_ok"))
+
+        assert told() == (2, 1)
+        path.write_text("half a fi")
+        wait_for(lambda: told() == (2, 0), "it to be told that the file makes no sense")
+        path.write_text(entry("survey", "first"))
+        wait_for(lambda: told() == (1, 1), "it to be told that it makes sense again")
+        path.unlink()
+        wait_for(lambda: told() == (1, 0), "it to be told that the file is gone")
+        path.write_text("keys = []")
+        wait_for(lambda: told() == (0, 1), "it to be told that nobody has a key")
+
+
+def test_without_keys_nothing_is_told_of_them(http: httpx.Client) -> None:
+    names = {name for name, _ in Scrape.of(http.get("/metrics").text).samples}
+    assert not {"galaxytree_api_keys", "galaxytree_api_keys_file_ok"} & names
+
+
+def test_it_starts_without_any_key_where_that_is_said(model_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text("keys = []")
+    settings = {"model": str(model_folder), "api_keys_file": str(path), "require_keys": "1", "workers": "1"}
+    with serving(tmp_path / "log", **settings) as process:
+        assert "API keys read, 0 valid" in process.log
+        assert httpx.get(f"{process.url}/model").status_code == 200
+        for headers in ({}, bearer("first")):
+            assert httpx.post(f"{process.url}/classify", content=jpeg(), headers=headers).status_code == 401
+
+
+def test_how_many_keys_there_are_is_said_at_the_start(changing: Changing) -> None:
+    assert f"INFO app.service [-] API keys read, 1 valid ({changing.path})" in changing.process.log
+
+
 def test_a_file_that_cannot_be_looked_at_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_keys(tmp_path, survey="a")
     access = Access(ApiKeys.read(path))
+    file = KeysFile(path, access, seconds=0.001)
 
     async def look() -> None:
-        watching = asyncio.create_task(KeysFile(path, access, seconds=0.001).watch())
+        watching = asyncio.create_task(file.watch())
         with monkeypatch.context() as patch:
             patch.setattr(Path, "stat", lambda *_, **__: 1 / 0)
             await asyncio.to_thread(wait_for, lambda: "can't be looked at" in caplog.text, "it to be said")
         assert access.keys == ApiKeys.read(path)
+        assert not file.is_valid
         # Afterwards it is looked at as before.
         write_keys(tmp_path, survey="b")
         await asyncio.to_thread(wait_for, lambda: access.keys == ApiKeys.read(path), "the new keys")
+        await asyncio.to_thread(wait_for, lambda: file.is_valid, "it to be valid")
         watching.cancel()
 
     asyncio.run(asyncio.wait_for(look(), 60))
+
+
+def test_a_file_on_a_disk_that_hangs_is_not_what_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_keys(tmp_path, survey="a")
+    file, hangs, look_at = KeysFile(path, Access(ApiKeys.read(path)), seconds=0.001), threading.Event(), KeysFile._look
+    monkeypatch.setattr("app.keys_file.HANGS_SECONDS", 0.2)
+    monkeypatch.setattr(KeysFile, "_look", lambda self: (hangs.wait(60), look_at(self))[1])
+
+    async def look() -> None:
+        watching = asyncio.create_task(file.watch())
+        await asyncio.to_thread(wait_for, lambda: not file.is_valid, "it to be told")
+        hangs.set()
+        await asyncio.to_thread(wait_for, lambda: file.is_valid, "it to be looked at again")
+        watching.cancel()
+
+    asyncio.run(look())
 
 
 def test_a_file_that_was_settled_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,9 +49,17 @@ def test_which_are_known(address: str, *, known: bool) -> None:
     assert PROXIES.know(address) == known
 
 
-@pytest.mark.parametrize("text", ["proxy.example", "10.0.0.1/8", "10.0.0.0/8;"])
-def test_proxies_that_are_none(text: str) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("proxy.example", "'proxy.example' is no address or network, .* names are not taken"),
+        ("10.0.0.2 nginx", "'nginx' is no address or network"),
+        ("10.0.0.1/8", "'10.0.0.1/8' is an address within a network: write 10.0.0.1, or 10.0.0.0/8 for all of it"),
+        ("10.0.0.0/8;", "'10.0.0.0/8;' is no address or network"),
+    ],
+)
+def test_proxies_that_are_none(text: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
         Settings(trusted_proxies=text)
 
 

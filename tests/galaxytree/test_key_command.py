@@ -1,13 +1,19 @@
 """``galaxytree key``: what it writes is what a service reads."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.keys import ApiKeys
+from app.refusals import KeysRefusedError
 from galaxytree.cli import main
+from tests.app.callers import write_keys
+from tests.servers import environment
 
 
 def run(*words: str) -> Result:
@@ -37,6 +43,38 @@ def test_a_service_knows_the_key_by_what_is_written(tmp_path: Path) -> None:
     assert second.limits.model_dump() == {
         "requests_per_second": 2.5, "burst": 10, "concurrent_requests": 3, "images_per_day": 1000
     }  # fmt: skip
+
+
+def test_the_way_that_the_docs_show_adds_a_caller(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    (commands,) = re.findall(
+        r"```sh\n(.*?)```", page.partition("### The file of keys")[2].partition("###")[0], re.DOTALL
+    )
+    file = write_keys(tmp_path, page="open")
+    file.chmod(0o640)
+    before = file.stat()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["/bin/sh", "-ec", commands],
+        cwd=tmp_path,
+        env={**environment(), "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    key = done.stderr.rpartition(" ")[2].strip()
+    keys = ApiKeys.read(file)
+    assert [keys.check(each.encode()).name for each in ("open", key)] == ["page", "survey pipeline"]
+    # It is another file, with the rights of the one before.
+    assert [file] == list(tmp_path.iterdir())
+    assert file.stat().st_ino != before.st_ino
+    assert file.stat().st_mode == before.st_mode
+    # The same once more is what the docs warn of: the name is there twice.
+    subprocess.run(
+        ["/bin/sh", "-ec", commands], cwd=tmp_path, env={**environment(), "PATH": path}, capture_output=True, check=True
+    )
+    with pytest.raises(KeysRefusedError, match="'survey pipeline' is there more than once"):
+        ApiKeys.read(file)
 
 
 def test_the_key_is_in_nothing_that_is_kept() -> None:

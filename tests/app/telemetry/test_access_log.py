@@ -143,6 +143,34 @@ def test_of_who_is_refused_it_is_said_who_it_is(model_folder: Path, tmp_path: Pa
     ]
 
 
+def test_while_a_key_is_changed_it_is_said_which_one_was_shown(model_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    both = [hashlib.sha256(key.encode()).hexdigest() for key in ("old", "new")]
+    keys.write_text(f'[[keys]]\nname = "survey"\nsha256 = {both}\nimages_per_day = 2\n' + entry("page", "only"))
+    with serving(tmp_path / "log", model=str(model_folder), workers="1", api_keys_file=str(keys)) as process:
+        for key, path, content in (
+            ("old", "/classify", b"no image"),
+            ("new", "/classify", iter([b"no image"])),
+            ("new", "/classify", b"no image"),
+            ("old", "/admin/reload", b""),
+            ("only", "/classify", b"no image"),
+            ("none", "/classify", b"no image"),
+        ):
+            httpx.post(process.url + path, content=content, headers=bearer(key), timeout=30)
+        assert process.stop() == 0
+        told = [orjson.loads(line) for line in process.said.splitlines()]
+        assert not any(digest[:6] in process.said for digest in both)
+    assert [(line["status"], line["key"], line.get("key_checksum")) for line in told] == [
+        (422, "survey", 1),
+        (422, "survey", 2),
+        (429, "survey", 2),
+        (403, "survey", 1),
+        (422, "page", None),
+        (401, None, None),
+    ]
+    assert [("key_checksum" in line) for line in told] == [True] * 4 + [False] * 2
+
+
 def test_off_there_is_nothing(model_folder: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", model=str(model_folder), workers="1", access_log="off") as process:
         assert httpx.post(f"{process.url}/classify", content=jpeg()).is_success
