@@ -118,7 +118,7 @@ class ApiKeys(BaseModel):
             said = _complaint(error, held["keys"])
             msg = f"the API keys in {path} are not as they should be ({said}): correct the file"
             raise KeysRefusedError(msg) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             msg = f"the API keys in {path} are no TOML ({error}): correct the file"
             raise KeysRefusedError(msg) from error
 
@@ -195,9 +195,14 @@ def _complaint(error: ValidationError, entries: Any) -> str:  # noqa: ANN401 (wh
             elif first["type"] == UNKNOWN_WORD:
                 said = f"there is no such word, but {', '.join(ApiKey.model_fields)}"
             whose = _whose(entries[place], place)
-            return f"{whose}, {word}: {said}" if word else f"{whose}: {said}"
+            return f"{whose}, {_shown(word)}: {said}" if word else f"{whose}: {said}"
         case words:
-            return f"{'.'.join(str(word) for word in words) or 'keys'}: {said}"
+            return f"{'.'.join(_shown(str(word)) for word in words) or 'keys'}: {said}"
+
+
+def _shown(word: str) -> str:
+    """Return a word of the file, unless it may be a key that was written in its place."""
+    return word if len(word) <= max(map(len, ApiKey.model_fields)) and word.isidentifier() else "a word"
 
 
 def _whose(entry: Any, place: int) -> str:  # noqa: ANN401 (as above)

@@ -45,8 +45,18 @@ OTHERS_BEGIN = (
 )
 """How those begin of which there are many."""
 
-_LEAST_LETTERS = 4
-"""So long is what has a meaning as a part of a setting's name."""
+_SURELY = 0.8
+"""So near, of 1, is what was meant as the other: what is less so may be another program's."""
+
+_PARTS = {
+    "_KEYS_": "API_KEYS_FILE",
+    "_ALLOWED_HOSTS_": "HOSTS",
+    "_HOSTNAMES_": "HOSTS",
+    "_TRUSTED_HOSTS_": "HOSTS",
+    "_PROXIES_": "TRUSTED_PROXIES",
+    "_PROXY_": "TRUSTED_PROXIES",
+}
+"""What a name has within that is meant to restrict access, in whatever words; and the setting for it."""
 
 # For a Service that is called galaxytree, or galaxytree-something, in the namespace of a pod.
 _SERVICE_HOST = "SERVICE_HOST"
@@ -70,17 +80,23 @@ def check_variables(variables: Iterable[str]) -> None:
     SettingsRefusedError
         If one is near to a setting that restricts access: without that, everyone would be let in by mistake.
     """
-    names = {each.upper().removeprefix(ENV_PREFIX) for each in variables if each.upper().startswith(ENV_PREFIX)}
+    written = sorted(each for each in variables if each.upper().startswith(ENV_PREFIX))
+    names = {each.upper().removeprefix(ENV_PREFIX) for each in written}
     refused = []
-    for name in sorted(names):
-        if _is_known(name, names):
+    for variable in written:
+        name = variable.upper().removeprefix(ENV_PREFIX)
+        # In small letters some are heeded and some are not: none is to be counted on.
+        in_capitals = variable == variable.upper()
+        if _is_known(name, names) and (in_capitals or name.lower() not in Settings.model_fields):
             continue
         meant = _meant(name)
         if meant in RESTRICTING:
-            refused.append(f"{ENV_PREFIX}{name} (did you mean {ENV_PREFIX}{meant}?)")
-        else:
+            refused.append(f"{variable} (did you mean {ENV_PREFIX}{meant}?)")
+        elif in_capitals or not meant:
             hint = f"; did you mean {ENV_PREFIX}{meant}?" if meant else ""
-            _log.warning("%s%s is no setting, and changes nothing%s", ENV_PREFIX, name, hint)
+            _log.warning("%s is no setting, and changes nothing%s", variable, hint)
+        else:
+            _log.warning("%s is not to be counted on: settings are in capitals, as %s%s", variable, ENV_PREFIX, meant)
     if refused:
         msg = f"no setting, but near to one that restricts access: {', '.join(refused)}; correct the name, or unset it"
         raise SettingsRefusedError(msg)
@@ -95,8 +111,9 @@ def _is_known(name: str, names: set[str]) -> bool:
 
 def _meant(name: str) -> str | None:
     """Return the setting that a name is nearest to; None if it is near to none."""
-    near = get_close_matches(name, [each.upper() for each in Settings.model_fields], n=1)
-    if near:
+    if near := get_close_matches(name, RESTRICTING, n=1, cutoff=_SURELY):
         return near[0]
-    parts = (each for each in RESTRICTING if each in name or (len(name) >= _LEAST_LETTERS and name in each))
-    return next(parts, None)
+    if meant := next((setting for part, setting in _PARTS.items() if part in f"_{name}_"), None):
+        return meant
+    others = [each.upper() for each in Settings.model_fields if each.upper() not in RESTRICTING]
+    return next(iter(get_close_matches(name, others, n=1)), None)

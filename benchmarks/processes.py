@@ -74,8 +74,12 @@ class Started:
             raise NotServedError(msg)
         own = memory_of([self.popen.pid])
         if not own.rss or not own.peak:
-            msg = "what the process holds cannot be read in /proc"
-            raise NotServedError(msg)
+            why = "what the process holds cannot be read in /proc"
+            # It may have ended just now.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(_GRACE_SECONDS)
+                why = f"the process has ended: {self.last_words}"
+            raise NotServedError(why)
         return memory_of([self.popen.pid, *descendants(self.popen.pid)])
 
     def forget_peak(self) -> None:

@@ -16,6 +16,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _ANIMATION = frozenset((b"acTL", b"fcTL", b"fdAT"))
 _RAW_PROFILE = "Raw profile type exif"
+_LINES = 3
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 MAX_CHUNKS = 20_000
@@ -88,8 +89,9 @@ def _chunks(png: bytes) -> Iterator[tuple[int, int]]:
 def _unhex(text: object) -> bytes | None:
     """Return the bytes of EXIF that a program wrote as text, behind three lines that tell of it."""
     try:
-        return bytes.fromhex("".join(text.split("\n")[3:])) if isinstance(text, str) else None
-    except ValueError:
+        # White space within is skipped, so that there is nothing to be taken apart.
+        return bytes.fromhex(text.split("\n", _LINES)[_LINES]) if isinstance(text, str) else None
+    except (IndexError, ValueError):
         return None
 
 

@@ -18,6 +18,8 @@ SHARED = "exported"
 """The fixture that takes longest to make: one process makes it for all files with tests that want it."""
 
 
+# Before pytest-xdist looks at the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run tests, have each file, and all that share a network, run in one of them.
 

@@ -5,6 +5,7 @@ from enum import Enum
 from python_multipart.multipart import parse_options_header
 from starlette.types import Scope
 
+from app.bodies import MOST_TYPE_BYTES
 from app.errors import UnsupportedMediaTypeError
 
 JSON = "application/json"
@@ -36,7 +37,9 @@ def kind_of(scope: Scope) -> Kind:
     if header(scope, b"content-encoding").strip().lower() not in {b"", b"identity"}:
         msg = "Send the body as it is, without Content-Encoding."
         raise UnsupportedMediaTypeError(msg)
-    said = parse_options_header(header(scope, b"content-type"))[0].decode("latin-1").lower()
+    content_type = header(scope, b"content-type")
+    short = content_type if len(content_type) <= MOST_TYPE_BYTES else b""
+    said = parse_options_header(short)[0].decode("latin-1").lower()
     try:
         return Kind(said)
     except ValueError:

@@ -180,7 +180,9 @@ class _Exchange:
             self._cut()
 
     def _stop(self, error: ServiceError) -> None:
-        """Read no more, for a reason that is the service's."""
+        """Read no more, for a reason that is the service's; what is done already is only to be read by the client."""
+        if self._work.done:
+            return
         if self._work.error is None:
             self._ended_by = error
         self._work.stop(error)

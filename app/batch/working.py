@@ -89,6 +89,11 @@ class Work:
             await self._news.wait()
             self._news.clear()
 
+    @property
+    def done(self) -> bool:
+        """Whether there is a result for each item, and nothing is left to be read."""
+        return self._intake.closed and self.error is None and not self._live and not self._intake.ready
+
     def sent(self) -> None:
         """Hear that results have been sent: there is room for others."""
         self._unsent = 0

@@ -89,7 +89,7 @@ def test_who_sends_no_more_is_cut_off_after_the_deadline(model_folder: Path, tmp
 
 def test_batches_that_are_not_done_in_time_are_broken_off_and_told_of(model_folder: Path, tmp_path: Path) -> None:
     with image_host() as images, ThreadPoolExecutor() as threads:
-        said = {"model": str(model_folder), "request_timeout_seconds": "3", "workers": "1", "fetch_hosts": images.hosts}
+        said = {"model": str(model_folder), "request_timeout_seconds": "8", "workers": "1", "fetch_hosts": images.hosts}
         urls = [f"{images.url}/galaxy/0", f"{images.url}/galaxy/1", f"{images.url}/held/2"]
         with serving(tmp_path / "log", **said) as process, Stream(process.port) as whole, Stream(process.port) as half:
             answer = threads.submit(httpx.post, f"{process.url}/classify/batch", json={"urls": urls}, timeout=60)

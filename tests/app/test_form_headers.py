@@ -1,12 +1,14 @@
 """What a form's header says: the boundary is taken as it is, and a charset never reaches what reads the body."""
 
 import asyncio
+import encodings
 
 import pytest
 from starlette.types import Message
 
-from app.bodies import BodyLimits, read_image
-from app.errors import InvalidRequestError
+from app.batch.accept import kind_of
+from app.bodies import MOST_TYPE_BYTES, BodyLimits, read_image
+from app.errors import InvalidRequestError, UnsupportedMediaTypeError
 
 IMAGE = b"\xff\xd8\xff and what follows"
 
@@ -24,10 +26,26 @@ async def read(kind: bytes, *pieces: bytes) -> bytes:
 
 
 # The server refuses a header with NUL before it is here; another one might not.
-@pytest.mark.parametrize("charset", [b"utf\0-8", b"\0", b"undefined", b"utf-16", b"punycode", b'"utf-7\0"'])
-def test_a_charset_in_which_no_name_is_read_is_refused_before_the_body_comes(charset: bytes) -> None:
-    with pytest.raises(InvalidRequestError, match="not in the charset"):
-        asyncio.run(read(b"multipart/form-data; boundary=b; charset=" + charset))
+@pytest.mark.parametrize("charset", [b"utf\0-8", b"\0", b"undefined", b"utf-16", b"punycode", b'"utf-7\0"', b"n" * 900])
+def test_a_charset_is_not_looked_at_nor_remembered(charset: bytes) -> None:
+    head = b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    before = len(encodings._cache)  # type: ignore[attr-defined]  # what Python remembers
+    kind = b"multipart/form-data; boundary=b; charset=" + charset
+    assert asyncio.run(read(kind, b"--b\r\n%b%b\r\n--b--\r\n" % (head, IMAGE))) == IMAGE
+    assert len(encodings._cache) == before  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("many", [b";", b"; charset=a", b"x"])
+def test_a_type_that_is_too_long_is_refused_before_it_is_taken_apart(many: bytes) -> None:
+    kind = b"multipart/form-data; boundary=b"
+    longest = kind + b";" * (MOST_TYPE_BYTES - len(kind))
+    head = b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    assert asyncio.run(read(longest, b"--b\r\n%b%b\r\n--b--\r\n" % (head, IMAGE))) == IMAGE
+    for too_long in (longest + b";", kind + many * 60_000):
+        with pytest.raises(InvalidRequestError, match="no boundary within"):
+            asyncio.run(read(too_long))
+        with pytest.raises(UnsupportedMediaTypeError):
+            kind_of({"headers": [(b"content-type", too_long)]})
 
 
 def test_a_form_without_a_boundary_is_refused_before_the_body_comes() -> None:

@@ -102,6 +102,21 @@ def test_one_that_has_not_been_answered_is_told(service: Process, keys: Path, ho
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
 
 
+def test_one_that_is_done_arrives_whole_and_is_not_told_of(service: Process, keys: Path, host: ImageHost) -> None:
+    document = orjson.dumps({"urls": [f"{host.url}/galaxy/{number}" for number in range(400)]})
+    with Stream(service.port, buffer=4096) as one:
+        one.begin("Authorization: Bearer taken", "Content-Type: application/json", path="/classify/batch")
+        one.say(document)
+        one.say(b"")
+        # Nobody reads on, and more is to come than the system keeps.
+        assert one.status() == 200
+        rewrite(service, keys, KEPT)
+        assert orjson.loads(one.whole())["summary"] == {"ok": 400, "failed": 0}
+    wait_for(lambda: '"scored":400' in service.said, "its line")
+    assert "broke off" not in service.log
+    assert '"ended"' not in service.said
+
+
 def test_a_client_is_told_and_has_what_was_done(service: Process, keys: Path, host: ImageHost) -> None:
     urls = (f"{host.url}/galaxy/{number}" for number in range(100_000))
     found = []

@@ -96,7 +96,7 @@ def test_the_service_says_which_and_why(good: Path, tmp_path: Path) -> None:
         assert said["network_sha256"] == sha256_of(good / (INT8_FILE if fast else MODEL_FILE))
         assert httpx.post(f"{process.url}/classify", content=png()).is_success
         assert ("int8: on a CPU it is faster" if fast else f"fp32: {WITHOUT}") in process.log
-        assert f", {said['precision']}\n" in process.log
+        assert f", {said['precision']}, from {good}\n" in process.log
 
 
 def test_the_same_model_may_be_asked_for_in_full(good: Path) -> None:

@@ -70,6 +70,11 @@ def test_keys_that_are_set_to_nothing_do_not_open_the_service(monkeypatch: pytes
         ("HOSTNAMES", "HOSTS"),
         ("ALLOWED_HOSTS", "HOSTS"),
         ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("REVERSE_PROXY", "TRUSTED_PROXIES"),
+        ("KEYS_DIR", "API_KEYS_FILE"),
+        # Some of these would be heeded, and some dropped.
+        ("hosts", "HOSTS"),
+        ("Require_Keys", "REQUIRE_KEYS"),
     ],
 )
 def test_what_restricts_access_cannot_be_misspelt(said: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +83,7 @@ def test_what_restricts_access_cannot_be_misspelt(said: str, meant: str, monkeyp
     assert ended.exit_code == 2
     (line,) = ended.output.strip().splitlines()
     assert line.startswith("Error: ")
-    assert f"GALAXYTREE_{said.upper()} (did you mean GALAXYTREE_{meant}?)" in line
+    assert f"GALAXYTREE_{said} (did you mean GALAXYTREE_{meant}?)" in line
     assert "s3cret" not in line
 
 
@@ -95,11 +100,13 @@ def test_a_start_names_what_is_misspelt_and_nothing_else(model_folder: Path, tmp
         "gpu_port": "tcp://10.0.0.2:80",
     }
     others = {"api_key": "k", "server": "http://x", "train_epochs": "1", "bench_spinning": "1", "key_scope": "admin"}
-    wrong = {"que_images": "7", "fetch_host": "a.example", "entirely_else": "1"}
+    wrong = {"que_images": "7", "fetch_host": "a.example", "entirely_else": "1", "address": "here", "db_hosts": "there"}
     settings = {"model": str(model_folder), "workers": "1", **links, **others, **wrong}
     with serving(tmp_path / "log", **settings) as process:
         told = [line.partition("[-] ")[2] for line in process.log.splitlines() if " WARNING app.misspelt " in line]
     assert told == [
+        "GALAXYTREE_ADDRESS is no setting, and changes nothing",
+        "GALAXYTREE_DB_HOSTS is no setting, and changes nothing; did you mean GALAXYTREE_HOST?",
         "GALAXYTREE_ENTIRELY_ELSE is no setting, and changes nothing",
         "GALAXYTREE_FETCH_HOST is no setting, and changes nothing; did you mean GALAXYTREE_FETCH_HOSTS?",
         "GALAXYTREE_QUE_IMAGES is no setting, and changes nothing; did you mean GALAXYTREE_QUEUE_IMAGES?",
