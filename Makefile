@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## Install what the checks need, and run every one
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/coverage erase
-	$(ONE_THREAD) $(BIN)/coverage run -m pytest -n $(PYTEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGUMENTS)
+	$(ONE_THREAD) $(BIN)/coverage run -m pytest -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGUMENTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -16,7 +16,7 @@ from app.settings import MULTIPART_OVERHEAD_BYTES
 
 PART = "file"
 _MAX_OTHER_FIELDS = 16
-MOST_TYPE_BYTES = 1024
+MOST_TYPE_BYTES = 2048
 """A longer Content-Type isn't taken apart, which may take its sender no time and the service much."""
 
 _BROKEN = "The multipart body can't be read: "

@@ -14,22 +14,6 @@ from tests.tiny_model import write_model
 MAX_IMAGE_BYTES = 200_000
 BODY_TIMEOUT_SECONDS = 1.5
 
-SHARED = "exported"
-"""The fixture that takes longest to make: one process makes it for all files with tests that want it."""
-
-
-# Before pytest-xdist looks at the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run tests, have each file, and all that share a network, run in one of them.
-
-    The latter come first: nothing takes as long, and whoever began with it last would be waited for in the end.
-    """
-    sharing = {item.path for item in items if SHARED in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(SHARED if item.path in sharing else str(item.path)))
-    items.sort(key=lambda item: item.path not in sharing)
-
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_from_outside() -> Iterator[None]:
