@@ -195,7 +195,7 @@ class Access:
                 msg = "Without API keys nobody may do this: start the service with api_keys_file."
                 raise ForbiddenError(msg, needed)
             return None
-        shown = self._keys.find(shown_key(scope))
+        shown = self._keys.check(shown_key(scope))
         key = shown.key
         if needed not in key.scopes and not (needed == "metrics" and "admin" in key.scopes):
             scope[TICKET] = Ticket(key.name, None, 0, shown.checksum)

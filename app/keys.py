@@ -151,12 +151,8 @@ class ApiKeys(BaseModel):
             for place, digest in enumerate(key.sha256, 1)
         ]
 
-    def check(self, presented: bytes | None) -> ApiKey:
-        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these."""
-        return self.find(presented).key
-
-    def find(self, presented: bytes | None) -> ShownKey:
-        """Return the same, with which of its checksums it was shown by.
+    def check(self, presented: bytes | None) -> ShownKey:
+        """Return the key that was shown, as its bytes came; UnauthorizedError if it is none of these.
 
         Every key is compared, each in constant time, so that the time tells nothing about them.
         """

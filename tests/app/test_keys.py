@@ -85,7 +85,7 @@ def test_the_rest_is_public(guarded: Threaded, path: str) -> None:
 
 def test_the_name_of_a_key(tmp_path: Path) -> None:
     keys = ApiKeys.read(write_keys(tmp_path, survey="a", page="b"))
-    assert keys.check(b"b").name == "page"
+    assert keys.check(b"b").key.name == "page"
     with pytest.raises(UnauthorizedError):
         keys.check(b"c")
 
@@ -146,7 +146,7 @@ def test_two_keys_of_one_caller_are_valid_while_it_changes(tmp_path: Path) -> No
     both = [hashlib.sha256(key).hexdigest() for key in (b"old", b"new")]
     path.write_text(f'[[keys]]\nname = "survey"\nsha256 = {both}')
     keys = ApiKeys.read(path)
-    assert [keys.check(key).name for key in (b"old", b"new")] == ["survey", "survey"]
+    assert [keys.check(key).key.name for key in (b"old", b"new")] == ["survey", "survey"]
 
 
 def test_keys_are_required_where_that_is_set(model_folder: Path) -> None:

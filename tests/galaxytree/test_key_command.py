@@ -36,7 +36,7 @@ def test_a_service_knows_the_key_by_what_is_written(tmp_path: Path) -> None:
     ]  # fmt: skip
     path.write_text("".join(ended.stdout for ended in made), "utf-8")
     keys = ApiKeys.read(path)
-    first, second = (keys.check(shown(ended).encode()) for ended in made)
+    first, second = (keys.check(shown(ended).encode()).key for ended in made)
     assert [first.name, second.name] == names
     assert (first.scopes, first.limits.are_any) == ({"classify", "batch"}, False)
     assert second.scopes == {"admin", "metrics"}
@@ -64,7 +64,7 @@ def test_the_way_that_the_docs_show_adds_a_caller(tmp_path: Path) -> None:
     )
     key = done.stderr.rpartition(" ")[2].strip()
     keys = ApiKeys.read(file)
-    assert [keys.check(each.encode()).name for each in ("open", key)] == ["page", "survey pipeline"]
+    assert [keys.check(each.encode()).key.name for each in ("open", key)] == ["page", "survey pipeline"]
     # It is another file, with the rights of the one before.
     assert [file] == list(tmp_path.iterdir())
     assert file.stat().st_ino != before.st_ino
